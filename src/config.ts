@@ -1,0 +1,136 @@
+import { Util } from 'config/lib/util.js';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { WarrenError } from './errors.js';
+
+const milliseconds = z.coerce.number().int().min(1).max(86_400_000);
+const count = z.coerce.number().int().min(1).max(1_000_000);
+
+/** Several hosts, separated by commas, share user, vhost and options: `amqp://u:p@h1:5672,h2:5672/vhost`. */
+const rabbitmqUrl = z
+  .string()
+  .regex(/^amqps?:\/\/[^\s]+$/, 'must be amqp:// or amqps://, several hosts separated by commas');
+
+const mongodbUrl = z.string().regex(/^mongodb(\+srv)?:\/\/[^\s]+$/, 'must be mongodb:// or mongodb+srv://');
+
+/** Lists come as JSON from files and separated by commas from the environment. */
+const millisecondsList = z.preprocess(
+  (value) => (typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value),
+  z.array(milliseconds).min(1).max(16),
+);
+
+const schema = z.strictObject({
+  rabbitmq: z.strictObject({ url: rabbitmqUrl.optional() }).default({}),
+  mongodb: z.strictObject({ url: mongodbUrl.optional() }).default({}),
+  http: z.strictObject({ port: z.coerce.number().int().min(0).max(65_535), host: z.string().min(1) }),
+  log: z.strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']) }),
+  commands: z.strictObject({
+    maxMessageBytes: z.coerce.number().int().min(1024).max(8_388_608),
+    prefetch: count,
+    batchSize: count,
+    cachedAggregates: count,
+  }),
+  projections: z.strictObject({ prefetch: count, batchSize: count, compareEveryMs: milliseconds }),
+  notifications: z.strictObject({ prefetch: count, batchSize: count, leaseMs: milliseconds }),
+  relay: z.strictObject({ everyMs: milliseconds, olderThanMs: milliseconds }),
+  messaging: z.strictObject({
+    retryDelaysMs: millisecondsList,
+    deliveryLimit: z.coerce.number().int().min(1).max(1000),
+    publishTimeoutMs: milliseconds,
+    heartbeatSeconds: z.coerce.number().int().min(1).max(600),
+  }),
+  shutdown: z.strictObject({ drainMs: milliseconds }),
+});
+
+type Parsed = z.infer<typeof schema>;
+
+/** Where commands, events and read models live: in this process, or in RabbitMQ and MongoDB. */
+export type Mode =
+  { readonly kind: 'embedded' } | { readonly kind: 'real'; readonly rabbitmqUrl: string; readonly mongodbUrl: string };
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+export type Config = DeepReadonly<Omit<Parsed, 'rabbitmq' | 'mongodb'>> & {
+  readonly mode: Mode;
+  /** Was HTTP_PORT given? Then every role serves health and metrics. */
+  readonly httpPortGiven: boolean;
+};
+
+/** The contract's own names; every other setting is `WARREN_<SECTION>_<KEY>`. */
+const contractNames: Readonly<Record<string, readonly [string, string]>> = {
+  RABBITMQ_URL: ['rabbitmq', 'url'],
+  MONGODB_URL: ['mongodb', 'url'],
+  HTTP_PORT: ['http', 'port'],
+  HTTP_HOST: ['http', 'host'],
+  LOG_LEVEL: ['log', 'level'],
+};
+
+/** `commands`, `maxMessageBytes` → `WARREN_COMMANDS_MAX_MESSAGE_BYTES`. */
+const environmentName = (section: string, key: string): string =>
+  `WARREN_${section.toUpperCase()}_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+const generalNames = Object.entries(schema.shape).flatMap(([section, keys]) => {
+  const inner = keys instanceof z.ZodDefault ? keys.unwrap() : keys;
+  return Object.keys(inner.shape).map((key) => [environmentName(section, key), [section, key]] as const);
+});
+
+const environmentNames: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ...generalNames,
+  ...Object.entries(contractNames),
+]);
+
+type Raw = Record<string, Record<string, unknown>>;
+
+const readFiles = (environment: NodeJS.ProcessEnv): Raw => {
+  const directory = environment['NODE_CONFIG_DIR'] ?? join(import.meta.dirname, '..', 'config');
+  const loaded = Util.loadFileConfigs({ configDir: directory, nodeEnv: [environment['NODE_ENV'] ?? 'development'] });
+  return Util.cloneDeep(loaded.config) as Raw;
+};
+
+const nameOf = (path: readonly PropertyKey[]): string => {
+  const [section, key] = path.map(String);
+  if (section === undefined) return 'configuration';
+  if (key === undefined) return section;
+  const contractName = Object.entries(contractNames).find(([, [s, k]]) => s === section && k === key)?.[0];
+  return `${path.map(String).join('.')} (${contractName ?? environmentName(section, key)})`;
+};
+
+const freeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(freeze);
+  }
+  return value;
+};
+
+/**
+ * The configuration: `config/default.json`, then `config/<NODE_ENV>.json` and `config/local.json`, then the
+ * environment. An empty variable counts as unset.
+ * @throws WarrenError CONFIG, naming every bad key at once
+ */
+export const loadConfig = (environment: NodeJS.ProcessEnv = process.env): Config => {
+  const raw = readFiles(environment);
+  const problems: string[] = [];
+  for (const [name, value] of Object.entries(environment)) {
+    const place = environmentNames.get(name);
+    if (place && value !== undefined && value !== '') raw[place[0]] = { ...raw[place[0]], [place[1]]: value };
+    else if (!place && name.startsWith('WARREN_')) problems.push(`${name}: no such setting; see config/default.json`);
+  }
+  const parsed = schema.safeParse(raw);
+  for (const issue of parsed.error?.issues ?? []) problems.push(`${nameOf(issue.path)}: ${issue.message}`);
+  const urls = { RABBITMQ_URL: raw['rabbitmq']?.['url'], MONGODB_URL: raw['mongodb']?.['url'] };
+  const missing = Object.entries(urls).filter(([, url]) => url === undefined);
+  if (missing.length === 1) {
+    const [name] = missing[0] as [string, unknown];
+    problems.push(`${name}: not set, while the other URL is; set both for real mode, neither for embedded mode`);
+  }
+  if (!parsed.success || problems.length > 0) {
+    throw new WarrenError('CONFIG', `Wrong configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  }
+  const { rabbitmq, mongodb, ...rest } = parsed.data;
+  const mode: Mode =
+    rabbitmq.url !== undefined && mongodb.url !== undefined
+      ? { kind: 'real', rabbitmqUrl: rabbitmq.url, mongodbUrl: mongodb.url }
+      : { kind: 'embedded' };
+  return freeze({ ...rest, mode, httpPortGiven: (environment['HTTP_PORT'] ?? '') !== '' });
+};

@@ -1,0 +1,32 @@
+import type { Command, NewEvent } from './message.js';
+
+/** What a decider answers. A rejection is a value with a stable code, not an exception. */
+export type Decision<E extends NewEvent = NewEvent> =
+  | { readonly accepted: true; readonly events: readonly E[] }
+  | { readonly accepted: false; readonly code: string; readonly message: string };
+
+/** The command is granted; no events: there was nothing to change. */
+export const accept = <E extends NewEvent>(...events: readonly E[]): Decision<E> => ({ accepted: true, events });
+
+/** A business rule says no. `code` is stable and upper case, `message` says why to a person. */
+export const reject = (code: string, message: string): Decision<never> => ({ accepted: false, code, message });
+
+/** All that a decision may know beside the state and the command. */
+export type DecisionContext = { readonly now: Date };
+
+/**
+ * The rules of one kind of aggregate, as three pure things. `decide` and `evolve` read no clock, id or random number
+ * and change nothing; `evolve` never refuses an event that was stored.
+ */
+export type Decider<State = unknown, C extends Command = Command, E extends NewEvent = NewEvent> = {
+  readonly initialState: State;
+  decide(command: C, state: State, context: DecisionContext): Decision<E>;
+  evolve(state: State, event: E): State;
+};
+
+/** The state after `events`, from `state` (a decider's initial state or a later one). */
+export const fold = <State, E extends NewEvent>(
+  decider: Pick<Decider<State, never, E>, 'evolve'>,
+  state: State,
+  events: readonly E[],
+): State => events.reduce((current, event) => decider.evolve(current, event), state);

@@ -1,0 +1,130 @@
+/** AMQP's words for a message; absent means not set. */
+export type MessageProperties = {
+  readonly messageId?: string;
+  readonly correlationId?: string;
+  readonly replyTo?: string;
+  readonly type?: string;
+  /** Seconds since 1970, as AMQP has it. */
+  readonly timestamp?: number;
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly appId?: string;
+  readonly userId?: string;
+  /** Milliseconds, as a string. */
+  readonly expiration?: string;
+  readonly priority?: number;
+  readonly headers?: Readonly<Record<string, unknown>>;
+};
+
+/** A message to publish; always persistent, always confirmed. */
+export type OutgoingMessage = {
+  /** '' = the default exchange, whose routing key is a queue's name. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly body: Buffer;
+  readonly properties: MessageProperties;
+  /** A message that reaches no queue comes back as `unroutable` instead of being dropped. */
+  readonly mandatory: boolean;
+};
+
+/** `unknown`: the broker may have it or not; publish it again with the same message id. */
+export type PublishOutcome = 'confirmed' | 'unroutable' | 'unknown';
+
+/** A message in hand. */
+export type Delivery = {
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly body: Buffer;
+  readonly properties: MessageProperties;
+  readonly redelivered: boolean;
+  /** Attempts before this one, from our own header. */
+  readonly retries: number;
+};
+
+/** Stable codes of header `parked-reason`. */
+export type ParkReason =
+  | 'INVALID_JSON'
+  | 'SCHEMA'
+  | 'UNKNOWN_COMMAND'
+  | 'UNKNOWN_EVENT'
+  | 'TOO_LARGE'
+  | 'COMMAND_ID_REUSED'
+  | 'RETRIES_EXHAUSTED';
+
+/** What shall become of a delivery. Only the bus settles. */
+export type Outcome =
+  | { readonly do: 'ack' }
+  /** Failed this time: comes back after a delay; parked as RETRIES_EXHAUSTED when the ladder ends. */
+  | { readonly do: 'retry'; readonly cause: Error }
+  | { readonly do: 'park'; readonly reason: ParkReason; readonly cause: Error }
+  /** Was not tried: back to the queue, counted against nobody. */
+  | { readonly do: 'giveBack' };
+
+export type ConsumeOptions = {
+  /** Deliveries in hand, settled or not; two batches are a good number. */
+  readonly prefetch: number;
+  /** The most deliveries that the handler gets at once; it gets what has arrived when the loop drains. */
+  readonly batchSize: number;
+};
+
+export type Consumer = {
+  /** Resolves when the broker first delivers to it. */
+  readonly ready: Promise<void>;
+  /** Is it consuming at this moment? */
+  isConsuming(): boolean;
+  /** Takes no more, hands back what was not started, waits for the batch in hand and settles it. */
+  stop(): Promise<void>;
+};
+
+/** One handler call at a time a consumer; one outcome a delivery, same order. A handler that throws: all `retry`. */
+export type BatchHandler = (batch: readonly Delivery[]) => Promise<readonly Outcome[]>;
+
+export type ExchangeSpec = {
+  readonly name: string;
+  readonly type: 'topic' | 'fanout';
+  readonly alternateExchange?: string;
+};
+
+/** Raw queue arguments, as the broker shows them. */
+export type QueueSpec = {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, string | number | boolean>>;
+};
+
+export type BindingSpec = { readonly exchange: string; readonly queue: string; readonly pattern: string };
+
+/** What must exist on the broker, in the order in which it is declared: queues, exchanges, bindings. */
+export type Topology = {
+  readonly queues: readonly QueueSpec[];
+  readonly exchanges: readonly ExchangeSpec[];
+  readonly bindings: readonly BindingSpec[];
+};
+
+/**
+ * Messages in and out. Its promises, each a test of the contract suite:
+ *
+ * - a message published `confirmed` reaches every queue that is bound at that time, once, in the order of publishing.
+ * - what was not settled comes back, to this consumer or another; what was acked does not.
+ * - `retry` brings the message back after a delay, otherwise unchanged; after the last delay it is parked.
+ * - `park` puts it into `<queue>.parked`, unchanged but for what cannot travel twice, with the contract's headers.
+ * - a delivery is settled once, on the channel that brought it.
+ */
+export type MessageBus = {
+  /** Declares it now, and again after each reconnect. @throws WarrenError TOPOLOGY: the broker has something else of that name */
+  declare(topology: Topology): Promise<void>;
+  /** One outcome a message, same order; never rejects. */
+  publish(messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]>;
+  /** Answers to `reply_to` addresses; failures are counted and logged, nothing else: a reply may be lost. */
+  reply(messages: readonly OutgoingMessage[]): Promise<void>;
+  /**
+   * Publishes with a reply address of its own and waits for the one reply.
+   * @throws WarrenError UNROUTABLE, REQUEST_TIMEOUT (it may have been handled), BROKER_UNAVAILABLE (not confirmed)
+   */
+  request(message: OutgoingMessage, timeoutMs: number): Promise<Buffer>;
+  consume(queue: string, handle: BatchHandler, options: ConsumeOptions): Consumer;
+  /** `degraded`: works, but reconnecting or blocked by an alarm just now. */
+  status(): 'up' | 'degraded' | 'down';
+  /** Ends consumers, waits for confirms, closes connections. */
+  close(): Promise<void>;
+};

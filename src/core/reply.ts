@@ -47,7 +47,7 @@ export const rejectedReply = (command: Command, version: number, error: ReplyErr
   status: 'rejected',
   aggregateId: command.aggregateId,
   version,
-  error,
+  error: { code: error.code, message: error.message },
 });
 
 export const conflictReply = (command: Command, actualVersion: number): Reply => ({

@@ -8,9 +8,8 @@ export type Commit = {
   readonly metadata: EventMetadata;
   /** Tells a redelivered command from another one that reuses its id; opaque here. */
   readonly commandDigest: string;
-  readonly schemaVersions?: Readonly<Record<string, number>>;
   /** At least one. */
-  readonly events: readonly NewEvent[];
+  readonly events: readonly (NewEvent & { readonly schemaVersion: number })[];
 };
 
 /** What became of a commit. */

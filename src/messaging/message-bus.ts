@@ -48,6 +48,7 @@ export type ParkReason =
   | 'SCHEMA'
   | 'UNKNOWN_COMMAND'
   | 'UNKNOWN_EVENT'
+  | 'FOREIGN_EVENT'
   | 'TOO_LARGE'
   | 'COMMAND_ID_REUSED'
   | 'RETRIES_EXHAUSTED';
@@ -69,7 +70,7 @@ export type ConsumeOptions = {
 };
 
 export type Consumer = {
-  /** Resolves when the broker first delivers to it. */
+  /** Resolves when the broker first accepted it as a consumer; never, if it is stopped before. */
   readonly ready: Promise<void>;
   /** Is it consuming at this moment? */
   isConsuming(): boolean;

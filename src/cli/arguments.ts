@@ -1,0 +1,36 @@
+import { InvalidArgumentError } from 'commander';
+import { parseDuration } from '../core/duration.js';
+
+/** Parsers of argument texts, for commander: what they throw becomes a usage error that names the argument. */
+
+export const wholeNumber = (text: string): number => {
+  const number = Number(text);
+  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(number)) {
+    throw new InvalidArgumentError('It must be a whole number, 0 or more.');
+  }
+  return number;
+};
+
+export const durationMs = (text: string): number => {
+  const parsed = parseDuration(text);
+  if (parsed === null || parsed === 0 || parsed > 30_000) {
+    throw new InvalidArgumentError(
+      'It must be a duration such as 500ms or 5s, at most 30s; put --wait last or write --wait=5s.',
+    );
+  }
+  return parsed;
+};
+
+export const json = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new InvalidArgumentError(`It must be JSON, such as '{"name":"Ann"}'; mind the quotes of your shell.`);
+  }
+};
+
+/** For an option that may be given several times, or once with commas. */
+export const list = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...text.split(',').filter((part) => part !== ''),
+];

@@ -1,0 +1,151 @@
+import { Command, CommanderError } from 'commander';
+import type { Writable } from 'node:stream';
+import type { Config } from '../config.js';
+import type { DomainIndex } from '../core/domain.js';
+import { asError, WarrenError, type ErrorCode } from '../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { MessageBus, Topology } from '../messaging/message-bus.js';
+import { makeBusSender } from './bus-sender.js';
+import { embeddedUrl, makeHttpEventSource, makeHttpSender } from './embedded-client.js';
+import { eventsCommand, type EventsDeps } from './events.js';
+import { exitCodes, type ExitCode } from './exit-codes.js';
+import { makePrinter } from './output.js';
+import { roleCommands, type RolesDeps } from './roles.js';
+import { sendCommand, type SendDeps } from './send.js';
+
+export type CliDeps = {
+  readonly version: string;
+  readonly domains: DomainIndex;
+  /** @throws WarrenError CONFIG */
+  readonly loadConfig: () => Config;
+  readonly startRoles: RolesDeps['startRoles'];
+  /** The real bus, connecting in the background; the caller declares, uses and closes it. */
+  readonly makeBus: (config: Config) => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'close'>;
+  readonly topologyOf: (config: Config) => Topology;
+  /** The real event store, opened; the caller closes it. @throws WarrenError STORE_UNAVAILABLE soon, not never */
+  readonly openEventStore: (config: Config) => Promise<Pick<EventStore, 'readAll' | 'close'>>;
+  readonly newId: () => string;
+  readonly now: () => Date;
+  readonly interrupted: () => AbortSignal;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+};
+
+const connectTimeoutMs = 10_000;
+
+const exitCodeOf: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
+  CONFIG: exitCodes.config,
+  STORE_UNUSABLE: exitCodes.config,
+  TOPOLOGY: exitCodes.config,
+  STORE_UNAVAILABLE: exitCodes.unavailable,
+  BROKER_UNAVAILABLE: exitCodes.unavailable,
+  UNROUTABLE: exitCodes.unavailable,
+  REQUEST_TIMEOUT: exitCodes.unavailable,
+};
+
+const helpText = `
+Without RABBITMQ_URL and MONGODB_URL everything runs in one process and nothing is kept; with both, each role can be a
+process of its own, in any number. Settings: config/default.json and WARREN_<SECTION>_<KEY>.
+
+Examples:
+  $ warren                                                 every role in this process
+  $ warren send user.create u-1 '{"email":"ann@example.org","name":"Ann"}' --wait
+  $ warren events --follow
+  $ warren projection-worker users orders                  one role, two read models`;
+
+const senderFor =
+  (deps: CliDeps): SendDeps['makeSender'] =>
+  () => {
+    const config = deps.loadConfig();
+    if (config.mode.kind === 'embedded') return makeHttpSender(embeddedUrl(config));
+    return makeBusSender({
+      makeBus: () => deps.makeBus(config),
+      topology: deps.topologyOf(config),
+      domains: deps.domains,
+      newId: deps.newId,
+      now: deps.now,
+      maxMessageBytes: config.commands.maxMessageBytes,
+      connectTimeoutMs,
+    });
+  };
+
+const eventSourceFor =
+  (deps: CliDeps): EventsDeps['withEventSource'] =>
+  async (use) => {
+    const config = deps.loadConfig();
+    if (config.mode.kind === 'embedded') {
+      await use(makeHttpEventSource(embeddedUrl(config)));
+      return;
+    }
+    const store = await deps.openEventStore(config);
+    try {
+      await use(({ types, ...selection }) => store.readAll({ ...selection, ...(types.length > 0 ? { types } : {}) }));
+    } finally {
+      await store.close();
+    }
+  };
+
+/** The whole command line; `exit` is told the code of a command that has one of its own. */
+export const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
+  const { domains } = deps.domains;
+  const print = makePrinter(deps.stdout);
+  const complain = (text: string): void => {
+    deps.stderr.write(`${text}\n`);
+  };
+  const { newId, interrupted, startRoles } = deps;
+  const commands = [
+    ...roleCommands({
+      startRoles,
+      projections: domains.flatMap((domain) => domain.projections.map(({ name }) => name)),
+      rules: domains.flatMap((domain) => domain.notifications.map(({ name }) => name)),
+    }),
+    sendCommand({
+      makeSender: senderFor(deps),
+      commandTypes: domains.flatMap((domain) => Object.keys(domain.commands)),
+      newId,
+      print: async (text) => void (await print(text)),
+      complain,
+      exit,
+    }),
+    eventsCommand({
+      withEventSource: eventSourceFor(deps),
+      eventTypes: domains.flatMap((domain) => Object.keys(domain.events)),
+      interrupted,
+      print,
+      complain,
+    }),
+  ];
+  const program = new Command('warren')
+    .description('Event-sourced command workers on RabbitMQ and MongoDB')
+    .version(deps.version, '-V, --version')
+    .addHelpText('after', helpText);
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => deps.stdout.write(text),
+      writeErr: (text) => deps.stderr.write(text),
+    });
+  }
+  // An unknown role or command gets the list of those there are.
+  return program.showHelpAfterError();
+};
+
+/**
+ * Runs what `args` (without node and script) say and gives the exit code; no arguments = `all`. Never throws: what
+ * went wrong is on standard error in a sentence.
+ */
+export const runCli = async (deps: CliDeps, args: readonly string[]): Promise<ExitCode> => {
+  let exitCode: ExitCode = exitCodes.ok;
+  const program = buildCli(deps, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args.length === 0 ? ['all'] : args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // Commander has said what is wrong; help and version that were asked for are no error.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    deps.stderr.write(`${asError(error).message}\n`);
+    return (error instanceof WarrenError ? exitCodeOf[error.code] : undefined) ?? exitCodes.internal;
+  }
+};

@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config, Mode } from './config.js';
+import { indexDomains, type DomainIndex } from './core/domain.js';
+import { domains as shippedDomains } from './domains/registry.js';
+import type { EventStore } from './event-store/event-store.js';
+import { makeMemoryEventStore } from './event-store/memory-event-store.js';
+import { makeMongodbEventStore } from './event-store/mongodb-event-store.js';
+import type { Logger } from './logger.js';
+import { makeMemoryMessageBus } from './messaging/memory-message-bus.js';
+import type { MessageBus } from './messaging/message-bus.js';
+import { makeRabbitmqMessageBus } from './messaging/rabbitmq/rabbitmq-message-bus.js';
+import { topologyOf } from './messaging/topology.js';
+import { makeMongodbConnection } from './mongodb/connection.js';
+import { makeMemoryReadStore } from './read-store/memory-read-store.js';
+import { makeMongodbReadStore } from './read-store/mongodb-read-store.js';
+import type { ReadStore } from './read-store/read-store.js';
+import { makeTelemetry, type Telemetry } from './telemetry.js';
+import { makePatience, type Patience } from './workers/patience.js';
+
+/** Everything that a role is made from: the adapters of the mode, and what stands around them. */
+export type System = {
+  readonly config: Config;
+  readonly domains: DomainIndex;
+  readonly eventStore: EventStore;
+  readonly readStore: ReadStore;
+  readonly bus: MessageBus;
+  readonly telemetry: Telemetry;
+  readonly patience: Patience;
+  readonly log: Logger;
+  readonly now: () => Date;
+  readonly newId: () => string;
+  /**
+   * Waits for database and broker, each on its own, saying what it waits for; makes collections, and all queues and
+   * exchanges of the system: a command posted before any worker ran, or an event published before its consumers ran,
+   * then waits in its queue.
+   * @throws WarrenError STORE_UNUSABLE
+   */
+  open(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+};
+
+type Adapters = Pick<System, 'eventStore' | 'readStore' | 'bus'> & {
+  connect(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+};
+
+type AdapterDeps = Pick<System, 'config' | 'log' | 'now' | 'newId' | 'telemetry'> & { readonly name: string };
+
+const memoryAdapters = ({ config, log, now, newId, telemetry }: AdapterDeps): Adapters => {
+  const { retryDelaysMs, deliveryLimit } = config.messaging;
+  const bus = makeMemoryMessageBus({ retryDelaysMs, deliveryLimit, now, log, metrics: messagingMetrics(telemetry) });
+  return {
+    bus,
+    eventStore: makeMemoryEventStore({ now, newId }),
+    readStore: makeMemoryReadStore(),
+    connect: async () => undefined,
+    close: () => bus.close(),
+  };
+};
+
+const messagingMetrics = (telemetry: Telemetry) => ({
+  onSettled: telemetry.settled,
+  onParked: telemetry.parked,
+  onReconnect: telemetry.reconnected,
+});
+
+const realAdapters = (mode: Extract<Mode, { kind: 'real' }>, deps: AdapterDeps): Adapters => {
+  const { config, log, now, newId, telemetry, name } = deps;
+  const { retryDelaysMs, publishTimeoutMs, heartbeatSeconds } = config.messaging;
+  const appName = `warren/${name}@${hostname()}#${process.pid}`;
+  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName, log });
+  const bus = makeRabbitmqMessageBus({
+    url: mode.rabbitmqUrl,
+    role: name,
+    retryDelaysMs,
+    publishTimeoutMs,
+    heartbeatSeconds,
+    log,
+    now,
+    metrics: messagingMetrics(telemetry),
+  });
+  return {
+    bus,
+    eventStore: makeMongodbEventStore({ connection, now, newId, log }),
+    readStore: makeMongodbReadStore({ connection, log }),
+    connect: (signal) => connection.connect(signal),
+    // Confirms and acks first: the bus still has something to settle that the stores said.
+    close: async () => {
+      await bus.close();
+      await connection.close();
+    },
+  };
+};
+
+/**
+ * The only place that knows which adapters there are. `name` is how the process is called on the management page;
+ * `drained` aborts when the time to drain is over.
+ */
+export const compose = (deps: {
+  readonly config: Config;
+  readonly name: string;
+  readonly log: Logger;
+  readonly drained: AbortSignal;
+}): System => {
+  const { config, name, log, drained } = deps;
+  const domains = indexDomains(shippedDomains);
+  const telemetry = makeTelemetry(name);
+  const shared = { config, log, telemetry, now: () => new Date(), newId: () => randomUUID() };
+  const { mode } = config;
+  const adapters =
+    mode.kind === 'embedded' ? memoryAdapters({ ...shared, name }) : realAdapters(mode, { ...shared, name });
+  const patience = makePatience({ log, signal: drained });
+  const { bus, eventStore, readStore } = adapters;
+
+  return {
+    ...shared,
+    domains,
+    bus,
+    eventStore,
+    readStore,
+    patience,
+    open: async (signal) => {
+      const openStore = async (): Promise<void> => {
+        await adapters.connect(signal);
+        await patience('STORE_UNAVAILABLE', () => eventStore.open(), signal);
+      };
+      const topology = topologyOf(domains.domains, config.messaging);
+      await Promise.all([openStore(), patience('TOPOLOGY', () => bus.declare(topology), signal)]);
+    },
+    close: () => adapters.close(),
+  };
+};

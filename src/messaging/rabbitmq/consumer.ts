@@ -1,0 +1,181 @@
+import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import { asError } from '../../errors.js';
+import type { Logger } from '../../logger.js';
+import { makeBatchLoop } from '../batch-loop.js';
+import type { BatchHandler, Consumer, ConsumeOptions, Delivery, Outcome } from '../message-bus.js';
+import type { MessagingMetrics } from '../messaging-metrics.js';
+import { answersOf, planSettlement, retryAll, type Answer, type SettlementPlan } from '../settlement.js';
+import { keepChannel } from './channel-loop.js';
+import type { BrokerConnection } from './connection.js';
+import { toDelivery } from './delivery.js';
+import type { Publisher } from './publisher.js';
+
+export type ConsumerDeps = {
+  readonly connection: BrokerConnection;
+  readonly publisher: Publisher;
+  readonly queue: string;
+  readonly consumerTag: string;
+  readonly handle: BatchHandler;
+  readonly options: ConsumeOptions;
+  /** Does the broker give the queue to one consumer at a time, in order? */
+  readonly isSingleActive: () => boolean;
+  /** The queue may be gone: declares everything again. */
+  readonly declareAgain: (model: ChannelModel) => Promise<void>;
+  readonly retryDelaysMs: readonly number[];
+  readonly now: () => Date;
+  readonly log: Logger;
+  readonly metrics: MessagingMetrics | undefined;
+};
+
+/** Delivery tags mean something on the channel that brought them and nowhere else. */
+type Session = { readonly channel: Channel; open: boolean };
+type Item = { readonly session: Session; readonly message: ConsumeMessage };
+
+/** Single nacks that the broker surely takes in before a channel closes; see `handBack`. */
+const safeSingles = 16;
+
+export const makeConsumer = (deps: ConsumerDeps): Consumer => {
+  const { queue, options, handle, publisher, metrics } = deps;
+  const log = deps.log.child({ queue });
+  let session: Session | null = null;
+  let lostBefore = false;
+  let stopping: Promise<void> | null = null;
+  let becomeReady: () => void;
+  const ready = new Promise<void>((resolve) => (becomeReady = resolve));
+
+  const callHandler = async (deliveries: readonly Delivery[]): Promise<readonly Outcome[]> => {
+    try {
+      return await handle(deliveries);
+    } catch (error) {
+      const cause = asError(error);
+      log.error({ err: cause, batch: deliveries.length }, 'handler threw, its batch is tried again later');
+      return retryAll(deliveries.length, cause);
+    }
+  };
+
+  /**
+   * The only place that settles. Batches come one after the other, so everything below this batch is settled, and
+   * one ack of its last finished delivery covers the rest: the broker loses single acks beyond 32 in flight when the
+   * channel closes. Those that are not acked are told first, since an ack of many skips what is settled already.
+   */
+  const answer = (batch: readonly Item[], answers: readonly Answer[]): void => {
+    const on = batch[0]?.session;
+    // A dead channel's deliveries are the broker's again; to settle them on another would settle the wrong ones.
+    if (!on?.open) return;
+    let lastDone: ConsumeMessage | null = null;
+    for (const [index, { message }] of batch.entries()) {
+      const how = answers[index] ?? 'reject';
+      if (how === 'ack') lastDone = message;
+      else if (how === 'giveBack') on.channel.nack(message, false, true);
+      else on.channel.reject(message, how === 'reject');
+    }
+    if (lastDone) on.channel.ack(lastDone, true);
+  };
+
+  const count = (plan: SettlementPlan, answers: readonly Answer[]): void => {
+    const done = answers.length - plan.republish.length - plan.giveBack.length;
+    const totals = { ack: done, giveBack: plan.giveBack.length, retry: 0, park: 0, reject: 0, refuse: 0 };
+    for (const { index, parked } of plan.republish) {
+      const how = answers[index] ?? 'reject';
+      if (how === 'ack' && parked) metrics?.onParked(queue, parked);
+      if (how === 'ack') totals[parked ? 'park' : 'retry'] += 1;
+      else totals[how] += 1;
+    }
+    for (const [how, number] of Object.entries(totals)) {
+      if (number > 0) metrics?.onSettled(queue, how as keyof typeof totals, number);
+    }
+    if (plan.republish.length > 0) log.warn({ ...totals }, 'some deliveries failed');
+  };
+
+  const runBatch = async (batch: readonly Item[]): Promise<void> => {
+    try {
+      const deliveries = batch.map(({ message }) => toDelivery(queue, message));
+      const outcomes = await callHandler(deliveries);
+      const plan = planSettlement(deliveries, outcomes, { delaysMs: deps.retryDelaysMs, at: deps.now() });
+      if (batch[0]?.session.open !== true) return;
+      // Confirmed first, then acked: a kill between the two leaves the message twice, the other order nowhere.
+      const sent = await publisher.send(plan.republish.map(({ message }) => message));
+      // A parked queue may have been deleted: it is there again when the message comes back.
+      if (sent.includes('unroutable')) await redeclare();
+      const answers = answersOf(plan, sent, batch.length);
+      answer(batch, answers);
+      count(plan, answers);
+    } catch (error) {
+      // The channel closed under our hands: nothing of the batch is settled, all of it comes back.
+      log.debug({ err: error }, 'settled too late');
+    }
+  };
+  const loop = makeBatchLoop<Item>(options.batchSize, runBatch);
+
+  const redeclare = async (): Promise<void> => {
+    const model = await deps.connection.up();
+    if (model) await deps.declareAgain(model).catch(() => undefined);
+  };
+
+  const lost = (channel: Channel): void => {
+    lostBefore = true;
+    if (session?.channel !== channel) return;
+    session.open = false;
+    session = null;
+    loop.takeWaiting();
+  };
+
+  const channels = keepChannel<Channel>({
+    connection: deps.connection,
+    log,
+    open: async (model) => {
+      if (lostBefore) await deps.declareAgain(model);
+      return model.createChannel();
+    },
+    start: async (channel) => {
+      const opened: Session = { channel, open: true };
+      session = opened;
+      // Before `consume`: after it there is no limit.
+      await channel.prefetch(options.prefetch);
+      const onMessage = (message: ConsumeMessage | null): void => {
+        if (message) loop.push({ session: opened, message });
+        // The broker cancelled us (the queue was deleted); the channel lives on and would bring nothing more.
+        else void channel.close().catch(() => undefined);
+      };
+      await channel.consume(queue, onMessage, { consumerTag: deps.consumerTag });
+      becomeReady();
+    },
+    lost,
+  });
+
+  /**
+   * Of hundreds of single nacks the broker may still hold most when the channel closes, and with them the ack that
+   * comes after. So one nack covers all that is unstarted, which is possible once nothing below it is unsettled.
+   */
+  const handBack = async (on: Session): Promise<void> => {
+    const unstarted = loop.takeWaiting();
+    if (unstarted.length > safeSingles) await loop.idle();
+    if (!on.open) return;
+    if (loop.isRunning()) for (const { message } of unstarted) on.channel.nack(message, false, true);
+    else {
+      const last = unstarted.at(-1);
+      if (last) on.channel.nack(last.message, true, true);
+    }
+  };
+
+  /**
+   * A single active consumer is not cancelled: the next one would get what comes after the unsettled ones before
+   * those are back. Its unstarted deliveries return, in order, when its channel closes.
+   */
+  const drain = async (): Promise<void> => {
+    loop.stop();
+    const on = session;
+    if (on && !deps.isSingleActive()) {
+      await on.channel.cancel(deps.consumerTag).catch(() => undefined);
+      await handBack(on);
+    }
+    await loop.idle();
+    await channels.close();
+  };
+
+  return {
+    ready,
+    isConsuming: () => session?.open === true && stopping === null,
+    stop: () => (stopping ??= drain()),
+  };
+};

@@ -1,0 +1,60 @@
+import type { Channel, ChannelModel } from 'amqplib';
+import { asError, WarrenError } from '../../errors.js';
+import type { Topology } from '../message-bus.js';
+import { closeQuietly } from './closing.js';
+
+const mismatch =
+  /inequivalent arg '([^']+)' for (queue|exchange) '([^']+)' in vhost '([^']*)': received (.*?) but current is (.*?)(?:"|$)/;
+
+/** `the value '5' of type 'byte'` → `5`; `'5'` → `5`; `none` stays. */
+const valueOf = (text: string): string => /'([^']*)'/.exec(text)?.[1] ?? text;
+
+/** The broker's 406 as an error that says what to do; null: it is about something else. */
+export const mismatchError = (cause: Error): WarrenError | null => {
+  const [, argument, kind, name, vhost, wanted, found] = mismatch.exec(cause.message) ?? [];
+  if (argument === undefined || wanted === undefined || found === undefined) return null;
+  return new WarrenError(
+    'TOPOLOGY',
+    `${kind === 'queue' ? 'Queue' : 'Exchange'} ${name ?? ''} in vhost ${vhost ?? ''} has ${argument} ` +
+      `${valueOf(found)}, wanted ${valueOf(wanted)}; move its messages away and delete it, or set it to ${valueOf(wanted)}`,
+    { cause },
+  );
+};
+
+const declareAll = async (channel: Channel, topology: Topology): Promise<void> => {
+  // Sent without waiting for each other, answered in order: a hundred declarations are one round trip.
+  await Promise.all([
+    ...topology.queues.map((queue) =>
+      channel.assertQueue(queue.name, { durable: true, arguments: { ...queue.arguments } }),
+    ),
+    ...topology.exchanges.map(({ name, type, alternateExchange }) =>
+      channel.assertExchange(name, type, {
+        durable: true,
+        arguments: alternateExchange === undefined ? {} : { 'alternate-exchange': alternateExchange },
+      }),
+    ),
+    ...topology.bindings.map(({ queue, exchange, pattern }) => channel.bindQueue(queue, exchange, pattern)),
+  ]);
+};
+
+/**
+ * Declares on a channel of its own, since a mismatch closes the channel.
+ * @throws WarrenError TOPOLOGY the broker has something else of that name; whatever amqplib throws otherwise
+ */
+export const declareTopology = async (model: ChannelModel, topology: Topology): Promise<void> => {
+  const channel = await model.createChannel();
+  let closedBy: Error | null = null;
+  // The listener is also what keeps the process alive when the broker closes the channel.
+  channel.on('error', (error: Error) => {
+    closedBy = error;
+  });
+  try {
+    await declareAll(channel, topology);
+  } catch (error) {
+    // The one that failed says why; those behind it only that the channel ended.
+    const cause = closedBy ?? asError(error);
+    throw mismatchError(cause) ?? cause;
+  } finally {
+    await closeQuietly(channel);
+  }
+};

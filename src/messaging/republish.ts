@@ -1,0 +1,76 @@
+import type { Delivery, MessageProperties, OutgoingMessage, ParkReason } from './message-bus.js';
+import { defaultExchange, parkedQueue, retryQueue } from './topology.js';
+
+const retryHeader = 'retry-attempt';
+const maxErrorBytes = 4096;
+
+type Headers = Readonly<Record<string, unknown>>;
+
+/** Attempts before this one. Anybody can write the header, so whatever is no count is 0. */
+export const retriesOf = (headers: Headers | undefined): number => {
+  const value = headers?.[retryHeader];
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0;
+};
+
+/**
+ * Headers that act on the broker again: `x-death` is counted on, `CC` and `BCC` send copies to those queues at every
+ * hop of the ladder.
+ */
+const actsAgain = (name: string): boolean => name === 'CC' || name === 'BCC' || name.startsWith('x-');
+
+/** The first value stays: that of a later hop says nothing about the message that was sent. */
+const keep = (headers: Record<string, unknown>, name: string, value: unknown): void => {
+  headers[`original-${name}`] ??= value;
+};
+
+/**
+ * Properties that may travel a second time. `expiration` would cut the ladder's delay and delete the parked message;
+ * `userId` is not our login, and the broker closes the channel of whoever claims it. All of it stays readable in
+ * headers `original-*`.
+ */
+const withoutWhatActsAgain = (properties: MessageProperties, added: Headers): MessageProperties => {
+  const { expiration, userId, headers: received = {}, ...rest } = properties;
+  const headers: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(received)) if (!actsAgain(name)) headers[name] = value;
+  for (const [name, value] of Object.entries(received)) if (actsAgain(name)) keep(headers, name, value);
+  if (expiration !== undefined) keep(headers, 'expiration', expiration);
+  if (userId !== undefined) keep(headers, 'user-id', userId);
+  return { ...rest, headers: { ...headers, ...added } };
+};
+
+/** The message on its way back to its queue after `delayMs`. */
+export const retryMessage = (delivery: Delivery, delayMs: number): OutgoingMessage => ({
+  exchange: retryQueue(delayMs),
+  routingKey: delivery.queue,
+  body: delivery.body,
+  properties: withoutWhatActsAgain(delivery.properties, { [retryHeader]: delivery.retries + 1 }),
+  mandatory: true,
+});
+
+/** At most `maxBytes` of UTF-8, cut between characters. */
+const cut = (text: string, maxBytes: number): string => {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  let end = maxBytes;
+  // 10xxxxxx continues a character
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
+};
+
+/** The message with the reason why nobody will try it again. The error goes without its stack: it is for a person. */
+export const parkMessage = (
+  delivery: Delivery,
+  why: { readonly reason: ParkReason; readonly cause: Error; readonly at: Date },
+): OutgoingMessage => ({
+  exchange: defaultExchange,
+  routingKey: parkedQueue(delivery.queue),
+  body: delivery.body,
+  properties: withoutWhatActsAgain(delivery.properties, {
+    'parked-reason': why.reason,
+    'parked-error': cut(why.cause.message === '' ? why.cause.name : why.cause.message, maxErrorBytes),
+    'parked-at': why.at.toISOString(),
+    'parked-attempts': delivery.retries + 1,
+    'parked-queue': delivery.queue,
+  }),
+  mandatory: true,
+});

@@ -1,0 +1,107 @@
+import type { DomainIndex } from '../core/domain.js';
+import type { RecordedEvent } from '../core/message.js';
+import type { NotificationRule } from '../core/notification.js';
+import { asError, hasCode } from '../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { Consumer, Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
+import { notificationQueue } from '../messaging/topology.js';
+import type { Channel, Notification } from '../notifications/channel.js';
+import type { Ledger, SendResult } from '../notifications/ledger.js';
+import { eventsIn, readEvents } from './event-deliveries.js';
+import type { Patience } from './patience.js';
+import { makeStateReader } from './state-reader.js';
+import type { Worker } from './worker.js';
+
+type Deps = {
+  readonly bus: MessageBus;
+  readonly eventStore: EventStore;
+  readonly domains: DomainIndex;
+  readonly ledger: Ledger;
+  readonly channel: Channel;
+  readonly settings: { readonly prefetch: number; readonly batchSize: number };
+  readonly patience: Patience;
+};
+
+/**
+ * One notification rule at work: ledger, then channel, then ledger. What each crash leaves is said at the ledger.
+ * A recipient that cannot be reached is tried again by the retry ladder, alone; the others of its batch are done.
+ */
+export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Worker => {
+  const { bus, eventStore, domains, ledger, channel, settings, patience } = deps;
+  const stateOf = makeStateReader({ domains, eventStore });
+
+  /** A rule that throws is at fault with this event, not with the others of its batch. */
+  const notificationOf = async (event: RecordedEvent): Promise<Notification | Error> => {
+    try {
+      const recipient = await rule.recipient(event, stateOf);
+      return { id: `${rule.name}:${event.id}`, rule: rule.name, recipient, ...rule.text(event) };
+    } catch (error) {
+      if (hasCode(error, 'STORE_UNAVAILABLE')) throw error;
+      return asError(error);
+    }
+  };
+
+  const send = async (notification: Notification): Promise<SendResult> => {
+    try {
+      await channel.send(notification);
+      return { id: notification.id, error: null };
+    } catch (error) {
+      return { id: notification.id, error: asError(error).message };
+    }
+  };
+
+  /** One outcome an event, same order. */
+  const notify = async (events: readonly RecordedEvent[]): Promise<readonly Outcome[]> => {
+    const notifications = await Promise.all(events.map(notificationOf));
+    // An event may be twice in a batch: one entry, one send.
+    const entries = new Map(notifications.flatMap((each) => (each instanceof Error ? [] : [[each.id, each] as const])));
+    const claims = await ledger.claim([...entries.values()].map((each) => ({ ...each, channel: channel.name })));
+    const claimed = new Map([...entries.keys()].map((id, at) => [id, claims[at]]));
+    const toSend = [...entries.values()].filter(({ id }) => claimed.get(id) === 'send');
+    const results = await Promise.all(toSend.map(send));
+    if (results.length > 0) await patience('STORE_UNAVAILABLE', () => ledger.note(results));
+    const errors = new Map(results.map(({ id, error }) => [id, error]));
+    return notifications.map((each): Outcome => {
+      if (each instanceof Error) return { do: 'retry', cause: each };
+      if (claimed.get(each.id) === 'busy') return { do: 'retry', cause: new Error('Another worker is sending it') };
+      const error = errors.get(each.id) ?? null;
+      return error === null ? { do: 'ack' } : { do: 'retry', cause: new Error(error) };
+    });
+  };
+
+  const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
+    try {
+      return await patience('STORE_UNAVAILABLE', async () => {
+        const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) => rule.events.includes(type));
+        const outcomes = (await notify(eventsIn(deliveries)))[Symbol.iterator]();
+        return deliveries.map((delivery): Outcome => {
+          if (!delivery.ok) return delivery.outcome;
+          return outcomes.next().value ?? { do: 'ack' };
+        });
+      });
+    } catch (error) {
+      if (!hasCode(error, 'STORE_UNAVAILABLE')) throw error;
+      return batch.map((): Outcome => ({ do: 'giveBack' }));
+    }
+  };
+
+  const stopping = new AbortController();
+  let consumer: Consumer | undefined;
+  const start = async (): Promise<Consumer | undefined> => {
+    await patience('STORE_UNAVAILABLE', () => ledger.open(), stopping.signal);
+    if (stopping.signal.aborted) return undefined;
+    consumer = bus.consume(notificationQueue(rule.name), handle, settings);
+    return consumer;
+  };
+  const started = start();
+
+  return {
+    ready: started.then((it) => it?.ready),
+    isReady: () => consumer?.isConsuming() ?? false,
+    stop: async () => {
+      stopping.abort();
+      await started.catch(() => undefined);
+      await consumer?.stop();
+    },
+  };
+};

@@ -1,0 +1,156 @@
+import { aggregateIdsOf, trackedCollection } from '../core/fold-projection.js';
+import type { Domain } from '../core/domain.js';
+import type { RecordedEvent } from '../core/message.js';
+import type { Projection } from '../core/projection.js';
+import { asError, hasCode } from '../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { Logger } from '../logger.js';
+import type { Consumer, Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
+import { projectionQueue } from '../messaging/topology.js';
+import type { ReadStore } from '../read-store/read-store.js';
+import type { Telemetry } from '../telemetry.js';
+import { eventsIn, readEvents } from './event-deliveries.js';
+import { makeKeyedApplier } from './keyed-projection.js';
+import { makeOrderedApplier } from './ordered-projection.js';
+import type { Patience } from './patience.js';
+import { makeCheckpointReader, type CheckpointReader } from './projection-checkpoint.js';
+import { everyInterval, makeSerial, type Worker } from './worker.js';
+
+/** Brings a read model forward; safe to repeat, and beside others that do the same. */
+export type Applier = {
+  apply(events: readonly RecordedEvent[]): Promise<void>;
+  /** Makes sure that the read model has all events up to `position`, whatever the queue brought. */
+  compareUpTo(position: number, signal: AbortSignal): Promise<void>;
+};
+
+export type ApplierDeps = {
+  readonly eventStore: EventStore;
+  readonly readStore: ReadStore;
+  readonly readCheckpoint: CheckpointReader;
+  readonly eventTypes: readonly string[];
+  readonly onHealed: (count: number) => void;
+};
+
+type Deps = {
+  readonly bus: MessageBus;
+  readonly eventStore: EventStore;
+  readonly readStore: ReadStore;
+  readonly settings: { readonly prefetch: number; readonly batchSize: number; readonly compareEveryMs: number };
+  readonly patience: Patience;
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+};
+
+/** A comparison reads the store, so a busy worker, whose queue shows it what is missing, compares this much less often. */
+const busyFactor = 2;
+
+const makeApplier = (projection: Projection, deps: ApplierDeps): Applier =>
+  projection.kind === 'keyed' ? makeKeyedApplier(projection, deps) : makeOrderedApplier(projection, deps);
+
+const prepare = async (projection: Projection, readStore: ReadStore): Promise<void> => {
+  await readStore.prepare(projection.name, projection.indexes ?? []);
+  if (projection.kind === 'ordered') await readStore.prepare(trackedCollection(projection), []);
+};
+
+/** One projection of `domain` at work: its queue, and the comparison with the store. */
+export const makeProjectionWorker = (projection: Projection, domain: Domain, deps: Deps): Worker => {
+  const { bus, eventStore, readStore, settings, patience, telemetry } = deps;
+  const log = deps.log.child({ projection: projection.name });
+  const eventTypes = Object.keys(domain.events);
+  const knows = (event: RecordedEvent): boolean =>
+    event.aggregateType === domain.aggregateType && Object.hasOwn(domain.events, event.type);
+  const readCheckpoint = makeCheckpointReader(projection.name, { eventStore, readStore });
+  const applier = makeApplier(projection, {
+    eventStore,
+    readStore,
+    readCheckpoint,
+    eventTypes,
+    onHealed: (count) => {
+      telemetry.eventsHealed(projection.name, count);
+      log.debug({ count }, 'read model healed from the store');
+    },
+  });
+  const serial = makeSerial();
+  let batches = 0;
+
+  const apply = (events: readonly RecordedEvent[]): Promise<void> =>
+    serial(() => patience('STORE_UNAVAILABLE', () => applier.apply(events)));
+
+  /** The aggregates whose events cannot be applied. Found by trying each alone, so that they stop no others. */
+  const failingAggregates = async (events: readonly RecordedEvent[]): Promise<ReadonlyMap<string, Error>> => {
+    const failing = new Map<string, Error>();
+    try {
+      if (events.length > 0) await apply(events);
+    } catch (error) {
+      if (hasCode(error, 'STORE_UNAVAILABLE')) throw error;
+      for (const id of aggregateIdsOf(events)) {
+        const own = events.filter(({ aggregateId }) => aggregateId === id);
+        await apply(own).catch((cause: unknown) => failing.set(id, asError(cause)));
+      }
+    }
+    return failing;
+  };
+
+  const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
+    batches += 1;
+    try {
+      const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
+      const deliveries = readEvents(batch, storeId, knows);
+      const events = eventsIn(deliveries);
+      const failing = await failingAggregates(events);
+      telemetry.eventsApplied(projection.name, events.length);
+      return deliveries.map((delivery): Outcome => {
+        if (!delivery.ok) return delivery.outcome;
+        const cause = failing.get(delivery.event.aggregateId);
+        return cause ? { do: 'retry', cause } : { do: 'ack' };
+      });
+    } catch (error) {
+      if (!hasCode(error, 'STORE_UNAVAILABLE')) throw error;
+      return batch.map((): Outcome => ({ do: 'giveBack' }));
+    }
+  };
+
+  const stopping = new AbortController();
+  let head = 0;
+  let batchesAtLastComparison = -1;
+  let ticks = 0;
+  const compare = async (): Promise<void> => {
+    ticks += 1;
+    if (batches !== batchesAtLastComparison && ticks % busyFactor !== 0) return;
+    batchesAtLastComparison = batches;
+    // Up to where the head was one tick ago: what came since is still on its way through the queue.
+    if (head > 0) await serial(() => applier.compareUpTo(head, stopping.signal));
+    head = await eventStore.headPosition();
+  };
+
+  let comparing: ReturnType<typeof everyInterval> | undefined;
+  const start = async (): Promise<Consumer | undefined> => {
+    await patience(
+      'STORE_UNAVAILABLE',
+      async () => {
+        await prepare(projection, readStore);
+        await readCheckpoint();
+      },
+      stopping.signal,
+    );
+    if (stopping.signal.aborted) return undefined;
+    const { prefetch, batchSize, compareEveryMs } = settings;
+    comparing = everyInterval(compareEveryMs, compare, (error) => {
+      log.warn({ err: error }, 'comparison with the store failed, comes again');
+    });
+    return bus.consume(projectionQueue(projection.name), handle, { prefetch, batchSize });
+  };
+  let consumer: Consumer | undefined;
+  const started = start().then((it) => (consumer = it));
+
+  return {
+    ready: started.then((it) => it?.ready),
+    isReady: () => consumer?.isConsuming() ?? false,
+    stop: async () => {
+      stopping.abort();
+      await started.catch(() => undefined);
+      await consumer?.stop();
+      await comparing?.stop();
+    },
+  };
+};

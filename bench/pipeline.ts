@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { resolveServices } from '../scripts/services/resolve.js';
 import { versionsOf } from '../scripts/services/services.js';
@@ -11,8 +11,9 @@ const usage = `npm run bench -- [options]    Warren against a hand-written pipel
 
   --quick            one pair of small loads; writes no file
   --pairs <n>        runs of each variant (default 3)
-  --commands <n>     commands a measurement (default 30000; the naive loop gets one for every 40)
+  --commands <n>     commands a measurement (default 24000; the naive loop gets one for every 60)
   --only <names>     of warren,floor,naive; writes no file
+  --profile <folder> a CPU profile of each worker process, for the DevTools of Chrome
   --help
 
 Servers: RABBITMQ_URL and MONGODB_URL if set, else Docker, else local binaries.`;
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     pairs: { type: 'string' },
     commands: { type: 'string' },
     only: { type: 'string' },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -43,9 +45,10 @@ const chosen = (only: string | undefined): readonly (keyof typeof variants)[] =>
 
 const compare = async (): Promise<void> => {
   const pairCount = bounded('pairs', values.pairs, values.quick ? 1 : 3, 20);
-  const commands = bounded('commands', values.commands, values.quick ? 8000 : 30_000, 200_000);
-  const naiveCommands = Math.max(100, Math.round(commands / 40));
+  const commands = bounded('commands', values.commands, values.quick ? 8000 : 24_000, 200_000);
+  const naiveCommands = Math.max(100, Math.round(commands / 60));
   const names = chosen(values.only);
+  const profiling = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(values.profile)}`];
   if (names.includes('warren')) requireBuild();
 
   const services = await resolveServices();
@@ -56,7 +59,7 @@ const compare = async (): Promise<void> => {
       const order = index % 2 === 0 ? names : [...names].reverse();
       const pair: Record<string, Awaited<ReturnType<typeof runVariant>>> = {};
       for (const name of order) {
-        const run = await runVariant(variants[name], services, name === 'naive' ? naiveCommands : commands);
+        const run = await runVariant(variants[name], services, name === 'naive' ? naiveCommands : commands, profiling);
         pair[name] = run;
         const rates = [run.drain, run.live].map((one) => `${Math.round(one.eventsPerSecond)} events/s`);
         console.log(`pair ${index + 1} of ${pairCount}, ${name}: drain ${rates[0] ?? ''}, live ${rates[1] ?? ''}`);
@@ -70,7 +73,7 @@ const compare = async (): Promise<void> => {
       load: `${commands} commands a measurement (naive: ${naiveCommands}), ${pairCount} interleaved pairs; median (smallest–largest)`,
     });
     console.log(`\n${text}`);
-    if (!values.quick && values.only === undefined) {
+    if (!values.quick && values.only === undefined && values.profile === undefined) {
       writeBetweenMarkers(join(import.meta.dirname, '..', 'docs', 'benchmarks.md'), 'pipeline', text);
     }
   } finally {

@@ -6,7 +6,8 @@ import { domains as shippedDomains } from './domains/registry.js';
 import type { EventStore } from './event-store/event-store.js';
 import { makeMemoryEventStore } from './event-store/memory-event-store.js';
 import { makeMongodbEventStore } from './event-store/mongodb-event-store.js';
-import type { Logger } from './logger.js';
+import { WarrenError } from './errors.js';
+import { makeLogger, type Logger } from './logger.js';
 import { makeMemoryMessageBus } from './messaging/memory-message-bus.js';
 import type { MessageBus } from './messaging/message-bus.js';
 import { makeRabbitmqMessageBus } from './messaging/rabbitmq/rabbitmq-message-bus.js';
@@ -14,6 +15,8 @@ import { topologyOf } from './messaging/topology.js';
 import { makeMongodbConnection } from './mongodb/connection.js';
 import { makeMemoryReadStore } from './read-store/memory-read-store.js';
 import { makeMongodbReadStore } from './read-store/mongodb-read-store.js';
+import type { Channel } from './notifications/channel.js';
+import { makeLogChannel } from './notifications/log-channel.js';
 import type { ReadStore } from './read-store/read-store.js';
 import { makeTelemetry, type Telemetry } from './telemetry.js';
 import { makePatience, type Patience } from './workers/patience.js';
@@ -25,6 +28,8 @@ export type System = {
   readonly eventStore: EventStore;
   readonly readStore: ReadStore;
   readonly bus: MessageBus;
+  /** Where notifications go out. */
+  readonly channel: Channel;
   readonly telemetry: Telemetry;
   readonly patience: Patience;
   readonly log: Logger;
@@ -45,11 +50,13 @@ type Adapters = Pick<System, 'eventStore' | 'readStore' | 'bus'> & {
   close(): Promise<void>;
 };
 
+type RealMode = Extract<Mode, { kind: 'real' }>;
+
 type AdapterDeps = Pick<System, 'config' | 'log' | 'now' | 'newId' | 'telemetry'> & { readonly name: string };
 
 const memoryAdapters = ({ config, log, now, newId, telemetry }: AdapterDeps): Adapters => {
-  const { retryDelaysMs, deliveryLimit } = config.messaging;
-  const bus = makeMemoryMessageBus({ retryDelaysMs, deliveryLimit, now, log, metrics: messagingMetrics(telemetry) });
+  const { retryDelaysMs } = config.messaging;
+  const bus = makeMemoryMessageBus({ retryDelaysMs, now, log, metrics: messagingMetrics(telemetry) });
   return {
     bus,
     eventStore: makeMemoryEventStore({ now, newId }),
@@ -65,29 +72,38 @@ const messagingMetrics = (telemetry: Telemetry) => ({
   onReconnect: telemetry.reconnected,
 });
 
-const realAdapters = (mode: Extract<Mode, { kind: 'real' }>, deps: AdapterDeps): Adapters => {
-  const { config, log, now, newId, telemetry, name } = deps;
-  const { retryDelaysMs, publishTimeoutMs, heartbeatSeconds } = config.messaging;
-  const appName = `warren/${name}@${hostname()}#${process.pid}`;
-  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName, log });
-  const bus = makeRabbitmqMessageBus({
+const rabbitmqBus = (mode: RealMode, { config, log, now, telemetry, name }: AdapterDeps): MessageBus =>
+  makeRabbitmqMessageBus({
+    ...config.messaging,
     url: mode.rabbitmqUrl,
     role: name,
-    retryDelaysMs,
-    publishTimeoutMs,
-    heartbeatSeconds,
     log,
     now,
     metrics: messagingMetrics(telemetry),
   });
+
+const mongodbStores = (mode: RealMode, { log, now, newId, name }: AdapterDeps) => {
+  const appName = `warren/${name}@${hostname()}#${process.pid}`;
+  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName, log });
   return {
-    bus,
+    connection,
     eventStore: makeMongodbEventStore({ connection, now, newId, log }),
     readStore: makeMongodbReadStore({ connection, log }),
+  };
+};
+
+const realAdapters = (mode: RealMode, deps: AdapterDeps): Adapters => {
+  const bus = rabbitmqBus(mode, deps);
+  const { connection, eventStore, readStore } = mongodbStores(mode, deps);
+  return {
+    bus,
+    eventStore,
+    readStore,
     connect: (signal) => connection.connect(signal),
-    // Confirms and acks first: the bus still has something to settle that the stores said.
+    // The bus first: what it still settles is said by the stores.
     close: async () => {
       await bus.close();
+      await eventStore.close();
       await connection.close();
     },
   };
@@ -119,6 +135,7 @@ export const compose = (deps: {
     bus,
     eventStore,
     readStore,
+    channel: makeLogChannel(log),
     patience,
     open: async (signal) => {
       const openStore = async (): Promise<void> => {
@@ -129,5 +146,49 @@ export const compose = (deps: {
       await Promise.all([openStore(), patience('TOPOLOGY', () => bus.declare(topology), signal)]);
     },
     close: () => adapters.close(),
+  };
+};
+
+const storeTimeoutMs = 10_000;
+
+const realMode = ({ mode }: Config): RealMode => {
+  if (mode.kind === 'real') return mode;
+  throw new WarrenError('CONFIG', 'RABBITMQ_URL and MONGODB_URL are not set; this needs both');
+};
+
+/** What the commands of the CLI that are no role work on; they say what is wrong on standard error, and log nothing. */
+export const composeForCli = () => {
+  const domains = indexDomains(shippedDomains);
+  const depsOf = (config: Config): AdapterDeps => ({
+    config,
+    name: 'cli',
+    log: makeLogger('silent'),
+    telemetry: makeTelemetry('cli'),
+    now: () => new Date(),
+    newId: () => randomUUID(),
+  });
+  return {
+    domains,
+    topologyOf: (config: Config) => topologyOf(domains.domains, config.messaging),
+    makeBus: (config: Config): MessageBus => rabbitmqBus(realMode(config), depsOf(config)),
+    openEventStore: async (config: Config): Promise<EventStore> => {
+      const { connection, eventStore } = mongodbStores(realMode(config), depsOf(config));
+      const timeout = AbortSignal.timeout(storeTimeoutMs);
+      await connection.connect(timeout).catch((error: unknown) => {
+        if (!timeout.aborted) throw error;
+        throw new WarrenError(
+          'STORE_UNAVAILABLE',
+          'MongoDB did not answer in time; check MONGODB_URL and that it runs',
+        );
+      });
+      await eventStore.open();
+      return {
+        ...eventStore,
+        close: async () => {
+          await eventStore.close();
+          await connection.close();
+        },
+      };
+    },
   };
 };

@@ -3,7 +3,6 @@ import { WarrenError } from './errors.js';
 import { makeHttpServer, makeHealthServer, type HttpServer } from './http/server.js';
 import type { Readiness } from './http/health.js';
 import { makeLedger } from './notifications/ledger.js';
-import { makeLogChannel } from './notifications/log-channel.js';
 import { makeCommandWorker, type CrashPoint } from './workers/command-worker.js';
 import { makeNotificationWorker } from './workers/notification-worker.js';
 import { makeProjectionWorker } from './workers/projection-worker.js';
@@ -48,10 +47,10 @@ const projectionWorkers = (system: System, names: readonly string[]): Worker => 
 };
 
 const notificationWorkers = (system: System, names: readonly string[]): Worker => {
-  const { domains, config, readStore, now, log } = system;
+  const { domains, config, readStore, now } = system;
   const rules = domains.domains.flatMap(({ notifications }) => notifications);
   const ledger = makeLedger({ readStore, now, leaseMs: config.notifications.leaseMs });
-  const deps = { ...system, ledger, channel: makeLogChannel(log), settings: config.notifications };
+  const deps = { ...system, ledger, settings: config.notifications };
   return allOf(choose(rules, names, 'notification rule').map((rule) => makeNotificationWorker(rule, deps)));
 };
 

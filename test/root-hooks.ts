@@ -8,7 +8,7 @@ process.on('unhandledRejection', (reason, promise) => unhandled.set(promise, rea
 const throwUnhandled = (): void => {
   const reasons = [...unhandled.values()];
   unhandled.clear();
-  if (reasons.length > 0) throw new AggregateError(reasons, `Unhandled rejection: ${String(reasons[0])}`);
+  if (reasons.length > 0) throw new Error(`${reasons.length} unhandled rejections`, { cause: reasons[0] });
 };
 
 /** What tests have to close: sockets, servers and child processes. Those that are unreferenced do not count. */

@@ -8,7 +8,11 @@ type Sizes = { readonly prefetch: number; readonly batchSize: number };
 /** Batches and windows of the floor are those that Warren runs with. */
 export const settings = JSON.parse(
   readFileSync(join(import.meta.dirname, '..', '..', 'config', 'default.json'), 'utf8'),
-) as { readonly commands: Sizes; readonly projections: Sizes; readonly notifications: Sizes };
+) as {
+  readonly commands: Sizes;
+  readonly projections: Sizes;
+  readonly notifications: Sizes & { readonly leaseMs: number };
+};
 
 const required = (name: string): string => {
   const value = process.env[name];

@@ -40,6 +40,7 @@ const makeRule =
   async (messages: readonly ConsumeMessage[]): Promise<void> => {
     const batch = messages.map(({ content }) => JSON.parse(content.toString()) as CloudEvent);
     const recipients = await recipientsOf(batch);
+    const leaseUntil = new Date(Date.now() + settings.notifications.leaseMs);
     const rows = batch.map((event, index): LedgerDocument => ({
       _id: `${rule}:${event.id}`,
       rule,
@@ -49,14 +50,18 @@ const makeRule =
       attempts: 1,
       sentAt: null,
       error: null,
+      leaseUntil,
     }));
     const ids = rows.map((row) => row._id);
-    let toSend = new Set(ids);
-    // A row that is there belongs to an earlier delivery: sent again only if that one did not come to its end
+    const toSend = new Set(ids);
+    // A row that is there belongs to an earlier delivery: sent again only if that one never came to its end
     await notifications.insertMany(rows, { ordered: false }).catch(async (error: unknown) => {
       if ((error as { code?: unknown }).code !== 11_000) throw error;
-      const sent = await notifications.find({ _id: { $in: ids }, status: 'sent' }).toArray();
-      toSend = new Set(ids.filter((id) => !sent.some((row) => row._id === id)));
+      for (const row of await notifications.find({ _id: { $in: ids } }).toArray()) {
+        if (row.status === 'sent') toSend.delete(row._id);
+        else if (row.leaseUntil > new Date() && row.leaseUntil < leaseUntil)
+          throw new Error(`${row._id} is being sent`);
+      }
     });
     const lines = rows.filter((row) => toSend.has(row._id)).map((row) => `${JSON.stringify(row)}\n`);
     process.stdout.write(lines.join(''));

@@ -2,7 +2,7 @@ import type { ConsumeMessage } from 'amqplib';
 import { createHash, randomUUID } from 'node:crypto';
 import { consumeBatches, fail, openConnections, openPublisher, reportReady } from './connections.js';
 import { decide, emptyState, evolve, parseCommand, project, rules, type EventDocument } from './rules.js';
-import { collectionsOf, headPosition, openStore } from './store.js';
+import { collectionsOf, headPosition, openStore, type LedgerDocument } from './store.js';
 import { declareTopology } from './topology.js';
 import { publishEvents } from './wire.js';
 
@@ -39,7 +39,17 @@ const notify = async (event: EventDocument): Promise<void> => {
   const user = await users.findOne({ _id: userId });
   const recipient = (user?.['email'] as string | undefined) ?? userId;
   const _id = `${rule}:${event.eventId}`;
-  const row = { _id, rule, channel: 'log', recipient, status: 'pending', attempts: 1, sentAt: null, error: null };
+  const row: LedgerDocument = {
+    _id,
+    rule,
+    channel: 'log',
+    recipient,
+    status: 'pending',
+    attempts: 1,
+    sentAt: null,
+    error: null,
+    leaseUntil: new Date(),
+  };
   await notifications.insertOne(row);
   process.stdout.write(`${JSON.stringify(row)}\n`);
   await notifications.updateOne({ _id }, { $set: { status: 'sent', sentAt: new Date() } });

@@ -20,11 +20,15 @@ const readyWithinMs = 30_000;
 const stopWithinMs = 35_000;
 
 /** Starts a process. Its output goes to a file, which costs every variant the same; its end is shown when it dies early. */
-export const start = (spec: Spec, environment: Readonly<Record<string, string>>): Running => {
+export const start = (
+  spec: Spec,
+  environment: Readonly<Record<string, string>>,
+  nodeArguments: readonly string[] = [],
+): Running => {
   const directory = mkdtempSync(join(tmpdir(), 'warren-bench-'));
   const logPath = join(directory, `${spec.role}.log`);
   const log = openSync(logPath, 'w');
-  const child = spawn(process.execPath, [...spec.arguments], {
+  const child = spawn(process.execPath, [...nodeArguments, ...spec.arguments], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', log, log],
   });

@@ -5,7 +5,7 @@ import type { Load } from './load.js';
 import { collectionsOf, headPosition } from './store.js';
 import { workQueues } from './topology.js';
 
-const pollMs = 20;
+const pollMs = 50;
 /** Nothing takes this long unless something is broken. */
 const stuckAfterMs = 90_000;
 
@@ -27,14 +27,18 @@ const sum = (loads: readonly Load[], field: 'users' | 'orders' | 'totalCents' | 
 export const makeProgress = (db: Db, channel: Channel, hasEventQueues: boolean): Progress => {
   const { events, outbox, users, orders, statistics, checkpoints, notifications } = collectionsOf(db);
 
-  const waitFor = async (what: string, question: () => Promise<readonly [number, number]>): Promise<void> => {
+  const waitFor = async (
+    what: string,
+    question: () => Promise<readonly [number, number]>,
+    everyMs = pollMs,
+  ): Promise<void> => {
     const endsAt = performance.now() + stuckAfterMs;
     for (;;) {
       const [found, wanted] = await question();
       if (found === wanted) return;
       if (performance.now() > endsAt)
         throw new Error(`${what}: ${found} instead of ${wanted} after ${stuckAfterMs} ms`);
-      await delay(pollMs);
+      await delay(everyMs);
     }
   };
 
@@ -42,16 +46,14 @@ export const makeProgress = (db: Db, channel: Channel, hasEventQueues: boolean):
     (await checkpoints.findOne({ _id: 'order_statistics' }))?.position ?? 0;
 
   return {
-    firstEvent: () => waitFor('a first event', async () => [Math.min(1, await headPosition(events)), 1]),
+    firstEvent: () => waitFor('a first event', async () => [Math.min(1, await headPosition(events)), 1], 5),
     applied: async () => Math.min(await headPosition(events), await statisticsPosition()),
     readModelsComplete: async (loads) => {
       const total = loads.reduce((count, load) => count + load.messages.length, 0);
       await waitFor('events stored', async () => [await headPosition(events), total]);
       const lastOrderEvent = await events.findOne({ aggregateType: 'order' }, { sort: { _id: -1 } });
-      await waitFor('checkpoint of order_statistics', async () => [
-        await statisticsPosition(),
-        lastOrderEvent?._id ?? 0,
-      ]);
+      const last = lastOrderEvent?._id ?? 0;
+      await waitFor('checkpoint of order_statistics', async () => [Math.min(await statisticsPosition(), last), last]);
       await waitFor('users at version 2', async () => [
         await users.countDocuments({ version: 2 }),
         sum(loads, 'users'),

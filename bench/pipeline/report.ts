@@ -28,7 +28,14 @@ const measurements = (pairs: readonly Pair[], name: Name, kind: Kind): readonly 
 
 const row = (...cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
-const cpuColumns = ['broker', 'mongod', 'command-worker', 'projection-worker', 'notification-worker', 'relay', 'load'];
+/** Groups of processes; `all` is their sum, without the program that makes the load. */
+const cpuGroups = ['broker', 'mongod', 'command-worker', 'projection-worker', 'notification-worker', 'relay'];
+const cpuColumns = ['all', ...cpuGroups, 'load'];
+
+const costOf = ({ cpuPerEvent }: Measurement, column: string): number =>
+  column === 'all'
+    ? cpuGroups.reduce((total, group) => total + (cpuPerEvent[group] ?? 0), 0)
+    : (cpuPerEvent[column] ?? NaN);
 
 const variantTable = (pairs: readonly Pair[], names: readonly Name[]): readonly string[] => [
   row('variant', 'load', 'events/s, all effects', 'events/s, read models', ...cpuColumns.map((name) => `µs ${name}`)),
@@ -37,7 +44,7 @@ const variantTable = (pairs: readonly Pair[], names: readonly Name[]): readonly 
     kinds.map((kind) => {
       const found = measurements(pairs, name, kind);
       const rates = [found.map((one) => one.eventsPerSecond), found.map((one) => one.readModelsPerSecond)];
-      const costs = cpuColumns.map((column) => median(found.map((one) => one.cpuPerEvent[column] ?? NaN)));
+      const costs = cpuColumns.map((column) => median(found.map((one) => costOf(one, column))));
       return row(name, kind, ...rates.map((values) => spread(values, integer)), ...costs.map(integer));
     }),
   ),

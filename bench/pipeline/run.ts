@@ -32,7 +32,7 @@ const postLive = async (channel: ConfirmChannel, load: Load, progress: Progress,
   const follow = async (): Promise<void> => {
     while (!isPosted.signal.aborted) {
       applied = await progress.applied();
-      await delay(20);
+      await delay(25);
     }
   };
   const following = follow();
@@ -46,7 +46,12 @@ const postLive = async (channel: ConfirmChannel, load: Load, progress: Progress,
  * One run of a variant on a vhost and a database of its own. Drain: all commands wait in the queue before the command
  * worker starts. Live: posted to the same, by now warm processes as fast as they get through.
  */
-export const runVariant = async (variant: Variant, addresses: Addresses, commands: number): Promise<VariantRun> => {
+export const runVariant = async (
+  variant: Variant,
+  addresses: Addresses,
+  commands: number,
+  nodeArguments: readonly string[] = [],
+): Promise<VariantRun> => {
   const workspace = await makeWorkspace(addresses);
   const environment = { RABBITMQ_URL: workspace.rabbitmqUrl, MONGODB_URL: workspace.mongodbUrl, LOG_LEVEL: 'info' };
   const mongo = await new MongoClient(workspace.mongodbUrl).connect();
@@ -86,9 +91,11 @@ export const runVariant = async (variant: Variant, addresses: Addresses, command
     const drainLoad = makeLoad('d', commands);
     await postLoad(channel, drainLoad);
     const isLast = (spec: Spec): boolean => spec === variant.processes.at(-1);
-    running.push(...variant.processes.filter((spec) => !isLast(spec)).map((spec) => start(spec, environment)));
+    running.push(
+      ...variant.processes.filter((spec) => !isLast(spec)).map((spec) => start(spec, environment, nodeArguments)),
+    );
     await Promise.all(running.map((one) => one.ready()));
-    running.push(...variant.processes.filter(isLast).map((spec) => start(spec, environment)));
+    running.push(...variant.processes.filter(isLast).map((spec) => start(spec, environment, nodeArguments)));
     // It works before it says ready, so the clock starts at the first event
     await Promise.all([progress.firstEvent(), ...running.map((one) => one.ready())]);
     const drain = await measure([drainLoad], performance.now(), cpuNow());

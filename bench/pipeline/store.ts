@@ -20,6 +20,8 @@ export type LedgerDocument = {
   readonly attempts: number;
   readonly sentAt: Date | null;
   readonly error: string | null;
+  /** Until then the worker that made the row may still be sending. */
+  readonly leaseUntil: Date;
 };
 
 /** The collections of the contract. */
@@ -41,9 +43,12 @@ export const openStore = async (db: Db): Promise<string> => {
   const { events, users, orders, ...others } = collectionsOf(db);
   await events.createIndex({ aggregateType: 1, aggregateId: 1, version: 1 }, { unique: true }, {});
   await events.createIndex({ 'metadata.commandId': 1, commandIndex: 1 }, { unique: true }, {});
-  await users.createIndex({ status: 1 });
-  await orders.createIndex({ status: 1 });
-  await orders.createIndex({ customerId: 1 });
+  await users.createIndex({ status: 1, _id: 1 });
+  await orders.createIndexes([
+    { key: { status: 1, _id: 1 } },
+    { key: { customerId: 1, status: 1, _id: 1 } },
+    { key: { customerId: 1, _id: 1 } },
+  ]);
   // A collection that a transaction makes is locked against the others for as long: all are made before
   for (const { collectionName } of Object.values(others)) await db.createCollection(collectionName).catch(alreadyThere);
   const store = db.collection<{ _id: string; id: string }>('store');

@@ -103,7 +103,9 @@ export const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command
       makeSender: senderFor(deps),
       commandTypes: domains.flatMap((domain) => Object.keys(domain.commands)),
       newId,
-      print: async (text) => void (await print(text)),
+      print: async (text) => {
+        await print(text);
+      },
       complain,
       exit,
     }),

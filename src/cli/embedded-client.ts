@@ -55,7 +55,7 @@ export const makeHttpEventSource = (url: string): EventSource =>
     for (let left = limit ?? Infinity; left > 0;) {
       const parameters = new URLSearchParams({ after, limit: String(Math.min(left, pageSize)) });
       for (const type of types) parameters.append('type', type);
-      const answer = await ask(url, `/events?${parameters}`);
+      const answer = await ask(url, `/events?${parameters.toString()}`);
       if (answer.status !== 200) throw new WarrenError('STORE_UNAVAILABLE', describe(answer));
       const page = answer.body as unknown as { items: readonly EventJson[]; next: string | null };
       for (const event of page.items) yield { ...event, timestamp: new Date(event.timestamp) };

@@ -17,7 +17,9 @@ export type AppendOutcome =
   | { readonly status: 'appended'; readonly events: readonly RecordedEvent[] }
   | { readonly status: 'conflict'; readonly expectedVersion: number; readonly actualVersion: number }
   /** This command id was stored before: the first command's events and digest. */
-  | ({ readonly status: 'duplicate' } & StoredCommand);
+  | ({ readonly status: 'duplicate' } & StoredCommand)
+  /** The database will never take it, such as an event over 16 MB; trying again gives the same. */
+  | { readonly status: 'unstorable'; readonly error: Error };
 
 /** What the store knows of a command that took effect. `commandDigest` is null where the writer gave none. */
 export type StoredCommand = { readonly commandDigest: string | null; readonly events: readonly RecordedEvent[] };

@@ -19,7 +19,8 @@ const sendProblem = (reply: FastifyReply, { problem, headers }: HttpProblem): Fa
     .code(problem.status)
     .headers(headers)
     .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(problem));
+    // To text fastify would add a charset, which this media type does not have.
+    .send(Buffer.from(JSON.stringify(problem)));
 
 const sendAnswer = (reply: FastifyReply, { status, body, contentType, headers }: Answer): FastifyReply => {
   reply.code(status).headers(headers ?? {});

@@ -108,9 +108,11 @@ export const topologyOf = (domains: readonly Domain[], settings: TopologySetting
   const subscriptions = domains.flatMap((domain) => subscriptionsOf(domain, settings.deliveryLimit));
   const workQueues = [workQueue(commandsQueue, settings.deliveryLimit), ...subscriptions.map(({ queue }) => queue)];
   const ladderExchanges = delaysMs.map((delayMs): ExchangeSpec => ({ name: retryQueue(delayMs), type: 'fanout' }));
-  const ladderBindings = delaysMs.map(
-    (delayMs): BindingSpec => ({ exchange: retryQueue(delayMs), queue: retryQueue(delayMs), pattern: '' }),
-  );
+  const ladderBindings = delaysMs.map((delayMs): BindingSpec => ({
+    exchange: retryQueue(delayMs),
+    queue: retryQueue(delayMs),
+    pattern: '',
+  }));
   return {
     queues: [
       ...workQueues.map(({ name }) => parkedQueueSpec(name)),

@@ -1,5 +1,5 @@
 import { MongoError, MongoNetworkError, MongoServerSelectionError, MongoTopologyClosedError } from 'mongodb';
-import { asError, WarrenError } from '../errors.js';
+import { asError, hasCode, WarrenError } from '../errors.js';
 
 /**
  * What went wrong at MongoDB, told apart here and nowhere else.
@@ -37,9 +37,9 @@ const unavailableCodes: ReadonlySet<unknown> = new Set([
   10107, // NotWritablePrimary
   11600, // InterruptedAtShutdown
   11602, // InterruptedDueToReplStateChange
-  13388, // StaleConfig
   13435, // NotPrimaryNoSecondaryOk
   13436, // NotPrimaryOrSecondary
+  14031, // OutOfDiskSpace
 ]);
 
 const killedCodes: ReadonlySet<unknown> = new Set([
@@ -62,6 +62,9 @@ const poolErrors: ReadonlySet<string> = new Set([
 ]);
 
 export const failureOf = (error: unknown): MongodbFailure => {
+  // Translated already.
+  if (hasCode(error, 'STORE_UNAVAILABLE')) return 'unavailable';
+  if (hasCode(error, 'STORE_UNUSABLE')) return 'unusable';
   if (!(error instanceof MongoError)) return 'other';
   // First: the driver sets it on errors of every kind, and it is the only one where guessing would lose or double events.
   if (error.hasErrorLabel('UnknownTransactionCommitResult')) return 'unknownCommit';
@@ -87,6 +90,7 @@ export const failureOf = (error: unknown): MongodbFailure => {
  * @param what was tried, for the message: `read events`
  */
 export const toStoreError = (error: unknown, what: string): Error => {
+  if (error instanceof WarrenError) return error;
   switch (failureOf(error)) {
     case 'duplicateKey':
     case 'writeConflict':

@@ -165,11 +165,7 @@ export const makeMongodbReadStore = (deps: {
         const conditions: Record<string, unknown> = {};
         for (const [field, value] of Object.entries(filter)) conditions[field] = { $eq: value };
         if (afterId !== undefined) conditions['_id'] = { $gt: afterId };
-        return collectionOf(collection)
-          .find(conditions)
-          .sort({ _id: 1 })
-          .limit(limit)
-          .toArray();
+        return collectionOf(collection).find(conditions).sort({ _id: 1 }).limit(limit).toArray();
       }),
 
     checkpoint: (name) =>

@@ -4,7 +4,7 @@ import type { KeyedProjection } from '../core/projection.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { lagging } from '../read-store/applied.js';
 import type { ReadStore } from '../read-store/read-store.js';
-import type { Applier, ApplierDeps } from './projection-worker.js';
+import type { Applier, ApplierDeps } from './applier.js';
 
 type Stores = { readonly eventStore: EventStore; readonly readStore: ReadStore };
 

@@ -1,7 +1,7 @@
 import { aggregateIdsOf, foldSteps, trackedCollection, trackSteps } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { OrderedProjection } from '../core/projection.js';
-import type { Applier, ApplierDeps } from './projection-worker.js';
+import type { Applier, ApplierDeps } from './applier.js';
 
 /** Events of one transaction when catching up from the store. */
 const pageSize = 500;

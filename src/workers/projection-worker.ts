@@ -10,26 +10,12 @@ import { projectionQueue } from '../messaging/topology.js';
 import type { ReadStore } from '../read-store/read-store.js';
 import type { Telemetry } from '../telemetry.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
+import type { Applier, ApplierDeps } from './applier.js';
 import { makeKeyedApplier } from './keyed-projection.js';
 import { makeOrderedApplier } from './ordered-projection.js';
 import type { Patience } from './patience.js';
-import { makeCheckpointReader, type CheckpointReader } from './projection-checkpoint.js';
+import { makeCheckpointReader } from './projection-checkpoint.js';
 import { everyInterval, makeSerial, type Worker } from './worker.js';
-
-/** Brings a read model forward; safe to repeat, and beside others that do the same. */
-export type Applier = {
-  apply(events: readonly RecordedEvent[]): Promise<void>;
-  /** Makes sure that the read model has all events up to `position`, whatever the queue brought. */
-  compareUpTo(position: number, signal: AbortSignal): Promise<void>;
-};
-
-export type ApplierDeps = {
-  readonly eventStore: EventStore;
-  readonly readStore: ReadStore;
-  readonly readCheckpoint: CheckpointReader;
-  readonly eventTypes: readonly string[];
-  readonly onHealed: (count: number) => void;
-};
 
 type Deps = {
   readonly bus: MessageBus;

@@ -25,7 +25,9 @@ export const given = <State, C extends Command, E extends NewEvent>(
       },
       rejects: (code: string): void => {
         expect(decision).to.include({ accepted: false, code });
-        expect(decision).to.have.property('message').that.matches(/\S+ \S+/);
+        expect(decision)
+          .to.have.property('message')
+          .that.matches(/\S+ \S+/);
       },
     };
   },

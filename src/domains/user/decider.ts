@@ -2,7 +2,8 @@ import { accept, reject, type Decider, type Decision } from '../../core/decider.
 import type { UserCommand, UserEvent } from './messages.js';
 
 export type User =
-  { readonly status: 'none' } | { readonly status: 'active' | 'inactive'; readonly email: string; readonly name: string };
+  | { readonly status: 'none' }
+  | { readonly status: 'active' | 'inactive'; readonly email: string; readonly name: string };
 
 /** Why this user cannot be changed; null: it can. */
 const refusal = (id: string, state: User): Decision<never> | null => {

@@ -22,8 +22,8 @@ const createCollection = async (db: Db, name: string): Promise<void> => {
   } catch (error) {
     if (!(error instanceof MongoServerError && error.code === namespaceExists)) throw error;
   }
-  const [found] = await db.listCollections({ name }).toArray();
-  if (found?.type !== 'collection' || ('options' in found && found.options?.capped === true)) {
+  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
+  if (found?.type !== 'collection' || found.options?.['capped'] === true) {
     throw new WarrenError(
       'STORE_UNUSABLE',
       `Collection ${db.databaseName}.${name} is a view, capped or time series; rename it or use another database`,

@@ -76,9 +76,35 @@ export const makeReads = ({ events }: Collections) => {
       );
     });
 
+  /** The versions of these streams; the cheaper, the less lies between `afterVersion` and the version. */
+  const versionsOf = (tails: readonly Tail[]): Promise<number[]> =>
+    translated('read versions', async () => {
+      // From the index alone.
+      const projection = { _id: 0, aggregateType: 1, aggregateId: 1, version: 1 };
+      const found = new Map<string, number>();
+      for (const document of await events
+        .find(tailsFilter(tails), { hint: streamIndex, projection, batchSize: pageSize })
+        .toArray()) {
+        const key = streamKey(document);
+        found.set(key, Math.max(document.version, found.get(key) ?? 0));
+      }
+      return Promise.all(
+        tails.map(async ({ stream: { aggregateType, aggregateId }, afterVersion }) => {
+          const version = found.get(streamKey({ aggregateType, aggregateId }));
+          if (version !== undefined || afterVersion <= 0) return version ?? 0;
+          // Shorter than somebody expected: nobody who read the stream did.
+          const last = await events.findOne(
+            { aggregateType: { $eq: aggregateType }, aggregateId: { $eq: aggregateId } },
+            { hint: streamIndex, projection, sort: { version: -1 } },
+          );
+          return last?.version ?? 0;
+        }),
+      );
+    });
+
   const findByCommand = (commandIds: readonly string[]): Promise<Map<string, StoredCommand>> =>
     translated('look up commands', async () => {
-      if (commandIds.length === 0) return new Map();
+      if (commandIds.length === 0) return new Map<string, StoredCommand>();
       const documents = await events
         .find({ 'metadata.commandId': { $in: [...new Set(commandIds)] } }, { hint: commandIndex, batchSize: pageSize })
         .toArray();
@@ -176,7 +202,7 @@ export const makeReads = ({ events }: Collections) => {
     }
   };
 
-  return { readTails, findByCommand, headPosition, readStream, readAll };
+  return { readTails, versionsOf, findByCommand, headPosition, readStream, readAll };
 };
 
 /** How far the clocks of two workers may be apart for `since` to be exact. */

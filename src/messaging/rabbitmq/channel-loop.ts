@@ -26,15 +26,14 @@ export type ChannelLoop = {
  */
 export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened>): ChannelLoop => {
   const closing = new AbortController();
+  const isClosing = (): boolean => closing.signal.aborted;
   let current: Opened | null = null;
 
   const serve = async (model: ChannelModel): Promise<boolean> => {
     const channel = await deps.open(model);
-    let last: Error | null = null;
+    const errors: Error[] = [];
     const gone = new Promise<void>((resolve) => {
-      channel.on('error', (error: Error) => {
-        last = error;
-      });
+      channel.on('error', (error: Error) => errors.push(error));
       channel.on('handler-error', (error: Error) => {
         deps.log.error({ err: error }, 'a channel listener failed');
       });
@@ -44,7 +43,7 @@ export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened
         resolve();
       });
     });
-    if (closing.signal.aborted) {
+    if (isClosing()) {
       await closeQuietly(channel);
       return false;
     }
@@ -53,18 +52,19 @@ export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened
       await deps.start(channel);
     } catch (error) {
       await closeQuietly(channel);
-      throw last ?? error;
+      throw errors.at(-1) ?? error;
     }
     await gone;
-    // The loss of the connection is said there.
-    if (last && !closing.signal.aborted) deps.log.warn({ reason: (last as Error).message }, 'channel lost, opening it again');
+    const reason = errors.at(-1)?.message;
+    // Without an error it was the connection, which says so itself.
+    if (reason !== undefined && !isClosing()) deps.log.warn({ reason }, 'channel lost, opening it again');
     return true;
   };
 
   const run = async (): Promise<void> => {
     let failures = 0;
     let said = '';
-    while (!closing.signal.aborted) {
+    while (!isClosing()) {
       const model = await deps.connection.up();
       if (!model) return;
       try {

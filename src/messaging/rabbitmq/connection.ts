@@ -52,6 +52,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
   const { hosts, purpose, now } = deps;
   const log = deps.log.child({ connection: purpose });
   const closing = new AbortController();
+  const isClosing = (): boolean => closing.signal.aborted;
   const waiters = new Set<(model: ChannelModel | null) => void>();
   const unblockedListeners = new Set<() => void>();
   let current: ChannelModel | null = null;
@@ -72,16 +73,16 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
 
   const listen = (model: ChannelModel, host: BrokerHost): Promise<Error> =>
     new Promise((gone) => {
-      let last: Error | null = null;
+      const errors: Error[] = [];
       // Without an error listener the process dies; `close` follows each error that ends the connection.
       model.on('error', (error: Error) => {
-        last = error;
+        errors.push(error);
       });
       model.on('handler-error', (error: Error) => {
         log.error({ err: error }, 'a connection listener failed');
       });
       model.on('close', (error?: Error) => {
-        gone(last ?? error ?? new Error('connection closed'));
+        gone(errors.at(-1) ?? error ?? new Error('connection closed'));
       });
       model.on('blocked', (reason: string) => {
         if (current === model) blocked = true;
@@ -125,7 +126,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
         await closeQuietly(model);
         throw error;
       }
-      if (closing.signal.aborted) {
+      if (isClosing()) {
         await closeQuietly(model);
         return false;
       }
@@ -134,9 +135,9 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
       const reason = await gone;
       current = null;
       blocked = false;
-      if (!closing.signal.aborted) say(host, reason);
+      if (!isClosing()) say(host, reason);
     } catch (error) {
-      if (!closing.signal.aborted) say(host, asError(error));
+      if (!isClosing()) say(host, asError(error));
     }
     return inService;
   };
@@ -144,7 +145,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
   const run = async (): Promise<void> => {
     let place = Math.floor(Math.random() * hosts.length);
     let failures = 0;
-    while (!closing.signal.aborted) {
+    while (!isClosing()) {
       const host = hosts[place % hosts.length];
       if (!host) return;
       failures = (await serve(host)) ? 0 : failures + 1;
@@ -157,7 +158,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
 
   return {
     up: () => {
-      if (closing.signal.aborted || current) return Promise.resolve(current);
+      if (isClosing() || current) return Promise.resolve(current);
       return new Promise((resolve) => waiters.add(resolve));
     },
     isUp: () => current !== null,

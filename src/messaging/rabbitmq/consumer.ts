@@ -1,10 +1,10 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
-import { asError } from '../../errors.js';
 import type { Logger } from '../../logger.js';
 import { makeBatchLoop } from '../batch-loop.js';
-import type { BatchHandler, Consumer, ConsumeOptions, Delivery, Outcome } from '../message-bus.js';
+import { makeHandleBatch } from '../handle-batch.js';
+import type { BatchHandler, Consumer, ConsumeOptions, OutgoingMessage } from '../message-bus.js';
 import type { MessagingMetrics } from '../messaging-metrics.js';
-import { answersOf, planSettlement, retryAll, type Answer, type SettlementPlan } from '../settlement.js';
+import type { Answer, SendOutcome } from '../settlement.js';
 import { keepChannel } from './channel-loop.js';
 import type { BrokerConnection } from './connection.js';
 import { toDelivery } from './delivery.js';
@@ -28,14 +28,14 @@ export type ConsumerDeps = {
 };
 
 /** Delivery tags mean something on the channel that brought them and nowhere else. */
-type Session = { readonly channel: Channel; open: boolean };
+type Session = { readonly channel: Channel; open: boolean; consuming: boolean };
 type Item = { readonly session: Session; readonly message: ConsumeMessage };
 
 /** Single nacks that the broker surely takes in before a channel closes; see `handBack`. */
 const safeSingles = 16;
 
 export const makeConsumer = (deps: ConsumerDeps): Consumer => {
-  const { queue, options, handle, publisher, metrics } = deps;
+  const { queue, options, publisher } = deps;
   const log = deps.log.child({ queue });
   let session: Session | null = null;
   let lostBefore = false;
@@ -43,15 +43,26 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
   let becomeReady: () => void;
   const ready = new Promise<void>((resolve) => (becomeReady = resolve));
 
-  const callHandler = async (deliveries: readonly Delivery[]): Promise<readonly Outcome[]> => {
-    try {
-      return await handle(deliveries);
-    } catch (error) {
-      const cause = asError(error);
-      log.error({ err: cause, batch: deliveries.length }, 'handler threw, its batch is tried again later');
-      return retryAll(deliveries.length, cause);
-    }
+  const redeclare = async (): Promise<void> => {
+    const model = await deps.connection.up();
+    if (model) await deps.declareAgain(model).catch(() => undefined);
   };
+
+  const send = async (messages: readonly OutgoingMessage[]): Promise<readonly SendOutcome[]> => {
+    const sent = await publisher.send(messages);
+    // A parked queue may have been deleted: it is there again when the message comes back.
+    if (sent.includes('unroutable')) await redeclare();
+    return sent;
+  };
+  const handleBatch = makeHandleBatch({
+    queue,
+    handle: deps.handle,
+    send,
+    retryDelaysMs: deps.retryDelaysMs,
+    now: deps.now,
+    log,
+    metrics: deps.metrics,
+  });
 
   /**
    * The only place that settles. Batches come one after the other, so everything below this batch is settled, and
@@ -72,45 +83,16 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
     if (lastDone) on.channel.ack(lastDone, true);
   };
 
-  const count = (plan: SettlementPlan, answers: readonly Answer[]): void => {
-    const done = answers.length - plan.republish.length - plan.giveBack.length;
-    const totals = { ack: done, giveBack: plan.giveBack.length, retry: 0, park: 0, reject: 0, refuse: 0 };
-    for (const { index, parked } of plan.republish) {
-      const how = answers[index] ?? 'reject';
-      if (how === 'ack' && parked) metrics?.onParked(queue, parked);
-      if (how === 'ack') totals[parked ? 'park' : 'retry'] += 1;
-      else totals[how] += 1;
-    }
-    for (const [how, number] of Object.entries(totals)) {
-      if (number > 0) metrics?.onSettled(queue, how as keyof typeof totals, number);
-    }
-    if (plan.republish.length > 0) log.warn({ ...totals }, 'some deliveries failed');
-  };
-
-  const runBatch = async (batch: readonly Item[]): Promise<void> => {
+  const loop = makeBatchLoop<Item>(options.batchSize, async (batch) => {
+    const deliveries = batch.map(({ message }) => toDelivery(queue, message));
+    const answers = await handleBatch(deliveries, () => batch[0]?.session.open === true);
     try {
-      const deliveries = batch.map(({ message }) => toDelivery(queue, message));
-      const outcomes = await callHandler(deliveries);
-      const plan = planSettlement(deliveries, outcomes, { delaysMs: deps.retryDelaysMs, at: deps.now() });
-      if (batch[0]?.session.open !== true) return;
-      // Confirmed first, then acked: a kill between the two leaves the message twice, the other order nowhere.
-      const sent = await publisher.send(plan.republish.map(({ message }) => message));
-      // A parked queue may have been deleted: it is there again when the message comes back.
-      if (sent.includes('unroutable')) await redeclare();
-      const answers = answersOf(plan, sent, batch.length);
-      answer(batch, answers);
-      count(plan, answers);
+      if (answers) answer(batch, answers);
     } catch (error) {
-      // The channel closed under our hands: nothing of the batch is settled, all of it comes back.
+      // The channel closed under our hands: whatever is not settled comes back.
       log.debug({ err: error }, 'settled too late');
     }
-  };
-  const loop = makeBatchLoop<Item>(options.batchSize, runBatch);
-
-  const redeclare = async (): Promise<void> => {
-    const model = await deps.connection.up();
-    if (model) await deps.declareAgain(model).catch(() => undefined);
-  };
+  });
 
   const lost = (channel: Channel): void => {
     lostBefore = true;
@@ -128,7 +110,7 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
       return model.createChannel();
     },
     start: async (channel) => {
-      const opened: Session = { channel, open: true };
+      const opened: Session = { channel, open: true, consuming: false };
       session = opened;
       // Before `consume`: after it there is no limit.
       await channel.prefetch(options.prefetch);
@@ -138,6 +120,7 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
         else void channel.close().catch(() => undefined);
       };
       await channel.consume(queue, onMessage, { consumerTag: deps.consumerTag });
+      opened.consuming = true;
       becomeReady();
     },
     lost,
@@ -175,7 +158,7 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
 
   return {
     ready,
-    isConsuming: () => session?.open === true && stopping === null,
+    isConsuming: () => session?.open === true && session.consuming && stopping === null,
     stop: () => (stopping ??= drain()),
   };
 };

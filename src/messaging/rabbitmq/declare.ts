@@ -43,16 +43,16 @@ const declareAll = async (channel: Channel, topology: Topology): Promise<void> =
  */
 export const declareTopology = async (model: ChannelModel, topology: Topology): Promise<void> => {
   const channel = await model.createChannel();
-  let closedBy: Error | null = null;
+  const closedBy: Error[] = [];
   // The listener is also what keeps the process alive when the broker closes the channel.
   channel.on('error', (error: Error) => {
-    closedBy = error;
+    closedBy.push(error);
   });
   try {
     await declareAll(channel, topology);
   } catch (error) {
     // The one that failed says why; those behind it only that the channel ended.
-    const cause = closedBy ?? asError(error);
+    const cause = closedBy[0] ?? asError(error);
     throw mismatchError(cause) ?? cause;
   } finally {
     await closeQuietly(channel);

@@ -44,10 +44,18 @@ type Batch = {
 type Mandatory = { readonly message: OutgoingMessage; returned: boolean };
 
 /** Counters belong to a channel: those of a lost one end with it. */
-type Session = { readonly channel: ConfirmChannel; readonly mandatory: Set<Mandatory>; unconfirmed: number; writable: boolean };
+type Session = {
+  readonly channel: ConfirmChannel;
+  readonly mandatory: Set<Mandatory>;
+  unconfirmed: number;
+  writable: boolean;
+};
 
-const publishOptions = (properties: MessageProperties, mandatory: boolean): Options.Publish =>
-  ({ ...properties, mandatory, persistent: true });
+const publishOptions = (properties: MessageProperties, mandatory: boolean): Options.Publish => ({
+  ...properties,
+  mandatory,
+  persistent: true,
+});
 
 /** A message has no other identity: its id may be missing or used twice. Equal ones are returned in equal numbers. */
 const isSame = (returned: Message, { message }: Mandatory): boolean =>

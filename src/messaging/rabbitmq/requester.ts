@@ -11,7 +11,8 @@ export type Requester = {
 /** RabbitMQ's direct reply-to: no queue is declared; the reply comes on the channel that sent the request. */
 const directReplyTo = 'amq.rabbitmq.reply-to';
 
-type Waiting = { readonly resolve: (body: Buffer) => void; readonly reject: (error: WarrenError) => void };
+/** `lost` is called when the channel, and the reply address with it, is gone. */
+type Waiting = { readonly resolve: (body: Buffer) => void; readonly lost: () => void };
 
 /** Requests and their replies on a channel of their own, paired by a correlation id that is made here. */
 export const makeRequester = (deps: Omit<PublisherDeps, 'prepare' | 'onLost'>): Requester => {
@@ -29,27 +30,19 @@ export const makeRequester = (deps: Omit<PublisherDeps, 'prepare' | 'onLost'>): 
         { noAck: true },
       );
     },
-    // The reply address ends with the channel. What was not confirmed has failed already, with the better reason.
     onLost: () => {
-      for (const { reject } of waiting.values()) {
-        reject(new WarrenError('REQUEST_TIMEOUT', 'The connection was lost before the reply came; ask again with the same id'));
-      }
+      for (const { lost } of waiting.values()) lost();
     },
   });
 
-  const send = async (message: OutgoingMessage, id: string): Promise<'confirmed'> => {
+  /** Resolves when the broker has the request. */
+  const send = async (message: OutgoingMessage, id: string): Promise<void> => {
     const properties = { ...message.properties, correlationId: id, replyTo: directReplyTo };
     const [outcome] = await publisher.send([{ ...message, properties, mandatory: true }]);
-    switch (outcome) {
-      case 'confirmed':
-        return outcome;
-      case 'unroutable':
-      case 'unencodable':
-        throw new WarrenError('UNROUTABLE', `No queue takes ${message.routingKey} from exchange "${message.exchange}"`);
-      case 'unknown':
-      case undefined:
-        throw unconfirmed();
+    if (outcome === 'unroutable' || outcome === 'unencodable') {
+      throw new WarrenError('UNROUTABLE', `No queue takes ${message.routingKey} from exchange "${message.exchange}"`);
     }
+    if (outcome !== 'confirmed') throw unconfirmed();
   };
 
   const unconfirmed = (): WarrenError =>
@@ -79,7 +72,12 @@ export const makeRequester = (deps: Omit<PublisherDeps, 'prepare' | 'onLost'>): 
           end();
           resolve(body);
         };
-        waiting.set(id, { resolve: succeed, reject: fail });
+        const lost = (): void => {
+          // What is not confirmed yet fails by its publish, or goes out on the next channel.
+          if (confirmed)
+            fail(new WarrenError('REQUEST_TIMEOUT', 'Connection lost before the reply; ask again with the same id'));
+        };
+        waiting.set(id, { resolve: succeed, lost });
         send(message, id).then(() => (confirmed = true), fail);
       }),
     close: () => publisher.close(),

@@ -1,0 +1,131 @@
+import { streamKey, type RecordedEvent } from '../core/message.js';
+import type { AppendOutcome, Commit, EventStore, PositionRange, ReadAllOptions, StoredCommand } from './event-store.js';
+
+type Deps = { readonly now: () => Date; readonly newId: () => string };
+
+const freeze = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) freeze(inner);
+  }
+  return value;
+};
+
+/**
+ * The event store of the embedded mode: everything in this process, gone with it. An append is one synchronous step, so
+ * there is no race to lose. Payloads and metadata are copied on the way in and frozen, so that nobody changes what was stored.
+ */
+export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
+  const id = newId();
+  const events: RecordedEvent[] = [];
+  const streams = new Map<string, RecordedEvent[]>();
+  const commands = new Map<string, StoredCommand>();
+  /** By first position, ascending: entries are added at the end and only shrink in their place. */
+  let entries: (PositionRange & { readonly at: number })[] = [];
+
+  const record = (commit: Commit): readonly RecordedEvent[] => {
+    const timestamp = now();
+    const metadata = structuredClone(commit.metadata);
+    const recorded = commit.events.map((event, index) =>
+      freeze<RecordedEvent>({
+        id: newId(),
+        aggregateType: commit.stream.aggregateType,
+        aggregateId: commit.stream.aggregateId,
+        version: commit.expectedVersion + index + 1,
+        position: events.length + index + 1,
+        type: event.type,
+        schemaVersion: event.schemaVersion,
+        payload: structuredClone(event.payload),
+        metadata,
+        timestamp,
+      }),
+    );
+    const key = streamKey(commit.stream);
+    const stream = streams.get(key) ?? [];
+    streams.set(key, stream);
+    // One by one: a spread of very many arguments overflows the stack.
+    for (const event of recorded) {
+      events.push(event);
+      stream.push(event);
+    }
+    freeze(recorded);
+    commands.set(commit.metadata.commandId, freeze({ commandDigest: commit.commandDigest, events: recorded }));
+    return recorded;
+  };
+
+  const append = (commits: readonly Commit[]): AppendOutcome[] => {
+    const first = events.length + 1;
+    /** By stream: what expects this version or a later one was built upon a commit that dropped out. */
+    const brokenFrom = new Map<string, number>();
+    const outcomes = commits.map((commit): AppendOutcome => {
+      const { expectedVersion } = commit;
+      const key = streamKey(commit.stream);
+      const stored = commands.get(commit.metadata.commandId);
+      const actualVersion = streams.get(key)?.length ?? 0;
+      const broken = brokenFrom.get(key) ?? Number.POSITIVE_INFINITY;
+      if (!stored && expectedVersion === actualVersion && expectedVersion < broken) {
+        return { status: 'appended', events: record(commit) };
+      }
+      brokenFrom.set(key, Math.min(broken, expectedVersion + commit.events.length));
+      return stored ? { status: 'duplicate', ...stored } : { status: 'conflict', expectedVersion, actualVersion };
+    });
+    if (events.length >= first) entries.push({ first, last: events.length, at: now().getTime() });
+    return outcomes;
+  };
+
+  async function* readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
+    const { afterPosition = 0, toPosition = Number.MAX_SAFE_INTEGER, since, limit = Number.MAX_SAFE_INTEGER } = options;
+    const types = options.types && new Set(options.types);
+    const last = Math.min(toPosition, events.length);
+    let left = limit;
+    for (let position = Math.max(0, afterPosition) + 1; position <= last && left > 0; position += 1) {
+      options.signal?.throwIfAborted();
+      const event = events[position - 1];
+      if (!event || (types && !types.has(event.type)) || (since && event.timestamp < since)) continue;
+      left -= 1;
+      yield event;
+    }
+  }
+
+  return {
+    open: async () => {},
+    append: async (commits) => append(commits),
+    readTails: async (tails) =>
+      tails.map(({ stream, afterVersion }) => (streams.get(streamKey(stream)) ?? []).slice(Math.max(0, afterVersion))),
+    readStream: async function* (stream, { afterVersion = 0, limit = Number.MAX_SAFE_INTEGER } = {}) {
+      const start = Math.max(0, afterVersion);
+      yield* (streams.get(streamKey(stream)) ?? []).slice(start, start + limit);
+    },
+    readAll,
+    findByCommand: async (commandIds) =>
+      new Map(
+        commandIds.flatMap((commandId) => {
+          const stored = commands.get(commandId);
+          return stored ? [[commandId, stored] as const] : [];
+        }),
+      ),
+    headPosition: async () => events.length,
+    storeId: async () => id,
+    outbox: {
+      confirm: async (ranges) => {
+        for (const { first, last } of ranges) {
+          entries = entries.flatMap((entry) => {
+            if (entry.last < first || entry.first > last) return [entry];
+            return [
+              { ...entry, last: first - 1 },
+              { ...entry, first: last + 1 },
+            ].filter((left) => left.first <= left.last);
+          });
+        }
+      },
+      takeOver: async (olderThanMs, limit) => {
+        const at = now().getTime();
+        const taken = entries.filter((entry) => at - entry.at >= olderThanMs).slice(0, Math.max(0, limit));
+        const firsts = new Set(taken.map(({ first }) => first));
+        entries = entries.map((entry) => (firsts.has(entry.first) ? { ...entry, at } : entry));
+        return taken.map(({ first, last }) => ({ first, last }));
+      },
+    },
+    close: async () => {},
+  };
+};

@@ -1,0 +1,163 @@
+import { streamKey } from '../../core/message.js';
+import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
+import type { IdentifiedCommit } from './append-transaction.js';
+
+/** One call of `append`, waiting for an outcome for each of its commits. */
+export type Call = {
+  readonly outcomes: (AppendOutcome | undefined)[];
+  open: number;
+  failed: boolean;
+  /** By stream: what expects this version or a later one was built upon a commit that dropped out. */
+  readonly brokenFrom: Map<string, number>;
+  resolve(outcomes: AppendOutcome[]): void;
+  reject(error: unknown): void;
+};
+
+export type Waiting = IdentifiedCommit & {
+  readonly call: Call;
+  readonly index: number;
+  readonly key: string;
+  /** Estimate of its size. */
+  readonly bytes: number;
+  /** The store must be asked before this is tried: its command id was in a batch with another. */
+  doubtful: boolean;
+  /** The batch it was in was refused for a reason that trying again does not change, so it is tried by itself. */
+  alone: boolean;
+};
+
+/** A version that a stream has at least; undefined: never seen here. */
+export type KnownVersion = (key: string) => number | undefined;
+
+const bytesOf = (commit: Commit): number => {
+  try {
+    return JSON.stringify(commit.events).length + 500 * commit.events.length;
+  } catch {
+    // What JSON cannot say, BSON may; the cap needs no exact size.
+    return 500 * commit.events.length;
+  }
+};
+
+export const makeCall = (
+  commits: readonly Commit[],
+  newId: () => string,
+  settled: Pick<Call, 'resolve' | 'reject'>,
+): Waiting[] => {
+  const call: Call = {
+    ...settled,
+    outcomes: new Array<AppendOutcome | undefined>(commits.length),
+    open: commits.length,
+    failed: false,
+    brokenFrom: new Map(),
+  };
+  return commits.map((commit, index) => ({
+    commit,
+    call,
+    index,
+    key: streamKey(commit.stream),
+    eventIds: commit.events.map(newId),
+    bytes: bytesOf(commit),
+    doubtful: false,
+    alone: false,
+  }));
+};
+
+export const isOpen = ({ call, index }: Waiting): boolean => !call.failed && call.outcomes[index] === undefined;
+
+const isBroken = ({ call, key, commit }: Waiting): boolean =>
+  commit.expectedVersion >= (call.brokenFrom.get(key) ?? Number.POSITIVE_INFINITY);
+
+export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
+  const { call, index, key, commit } = waiting;
+  if (!isOpen(waiting)) return;
+  call.outcomes[index] = outcome;
+  call.open -= 1;
+  if (outcome.status !== 'appended') {
+    const builtUpon = commit.expectedVersion + commit.events.length;
+    call.brokenFrom.set(key, Math.min(builtUpon, call.brokenFrom.get(key) ?? builtUpon));
+  }
+  if (call.open === 0) call.resolve(call.outcomes as AppendOutcome[]);
+};
+
+export const failCall = ({ call }: Waiting, error: unknown): void => {
+  if (call.failed || call.open === 0) return;
+  call.failed = true;
+  call.reject(error);
+};
+
+export type Limits = { readonly events: number; readonly bytes: number };
+
+/** What to do with the commits that wait: `ask` the store about these first; if there are none, try `batch`. */
+export type Plan = { readonly ask: readonly Waiting[]; readonly batch: readonly Waiting[]; readonly rest: Waiting[] };
+
+/**
+ * Picks the next batch, in the order of waiting. Within a batch a command id is there once and the commits of a
+ * stream follow each other; what does not fit waits for the next. `ask` are those that the insert would refuse, or
+ * worse, not refuse: no index objects to a version that leaves a hole.
+ */
+export const planBatch = (queue: readonly Waiting[], limits: Limits, known: KnownVersion): Plan => {
+  const [ask, batch, rest]: [Waiting[], Waiting[], Waiting[]] = [[], [], []];
+  const versions = new Map<string, number>();
+  const commandIds = new Set<string>();
+  let [events, bytes] = [0, 0];
+  for (const [at, waiting] of queue.entries()) {
+    if (!isOpen(waiting)) continue;
+    const { commit, key } = waiting;
+    const isFull =
+      batch.length > 0 && (events + commit.events.length > limits.events || bytes + waiting.bytes > limits.bytes);
+    if (isFull || (batch.length > 0 && (waiting.alone || batch[0]?.alone === true))) {
+      // In order: what comes later must not overtake it.
+      for (const later of queue.slice(at)) rest.push(later);
+      break;
+    }
+    const planned = versions.get(key);
+    if (commandIds.has(commit.metadata.commandId)) {
+      waiting.doubtful = true;
+      rest.push(waiting);
+    } else if (planned !== undefined && planned !== commit.expectedVersion) {
+      rest.push(waiting);
+    } else if (
+      planned === undefined &&
+      (waiting.doubtful || isBroken(waiting) || (known(key) ?? 0) !== commit.expectedVersion)
+    ) {
+      ask.push(waiting);
+    } else {
+      batch.push(waiting);
+      commandIds.add(commit.metadata.commandId);
+      versions.set(key, commit.expectedVersion + commit.events.length);
+      events += commit.events.length;
+      bytes += waiting.bytes;
+    }
+  }
+  return { ask, batch, rest };
+};
+
+/** What the store says of some commits: the versions of their streams, read before the commands. */
+export type Found = {
+  readonly versions: ReadonlyMap<string, number>;
+  readonly commands: ReadonlyMap<string, StoredCommand>;
+};
+
+/**
+ * Settles the commits whose fate is known: stored by us, stored by the first delivery of the command, or late. The
+ * others may be tried (again). Versions were read first: a command stored in between is then seen as stored, while the other
+ * order would take it for a conflict.
+ */
+export const settleFound = (asked: readonly Waiting[], { versions, commands }: Found): void => {
+  const planned = new Map<string, number>();
+  for (const waiting of asked) {
+    const { commit, key, eventIds } = waiting;
+    const { expectedVersion } = commit;
+    const stored = commands.get(commit.metadata.commandId);
+    const actualVersion = versions.get(key) ?? 0;
+    const reachable = planned.get(key) ?? actualVersion;
+    waiting.doubtful = false;
+    if (stored) {
+      const isOurs = stored.events[0]?.id === eventIds[0];
+      settle(waiting, isOurs ? { status: 'appended', events: stored.events } : { status: 'duplicate', ...stored });
+    } else if (isBroken(waiting) || expectedVersion < actualVersion || expectedVersion > reachable) {
+      settle(waiting, { status: 'conflict', expectedVersion, actualVersion });
+    } else if (expectedVersion === reachable) {
+      planned.set(key, expectedVersion + commit.events.length);
+    }
+  }
+};

@@ -1,0 +1,207 @@
+import { LRUCache } from 'lru-cache';
+import { setImmediate as loopDrained, setTimeout as delay } from 'node:timers/promises';
+import { streamKey } from '../../core/message.js';
+import { asError, WarrenError } from '../../errors.js';
+import { standstillMs } from '../../mongodb/abandoned-transactions.js';
+import { failureOf, toStoreError } from '../../mongodb/errors.js';
+import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
+import type { AppendTransaction } from './append-transaction.js';
+import { failCall, isOpen, makeCall, planBatch, settle, settleFound, type Waiting } from './batch.js';
+import type { Tail } from './reads.js';
+
+type Deps = {
+  readonly appendTransaction: AppendTransaction;
+  readonly headPosition: () => Promise<number>;
+  /** Current version of the stream of each tail; `afterVersion` is where to look first. */
+  readonly versionsOf: (tails: readonly Tail[]) => Promise<readonly number[]>;
+  readonly findByCommand: (commandIds: readonly string[]) => Promise<ReadonlyMap<string, StoredCommand>>;
+  readonly endAbandonedTransactions: () => Promise<number>;
+  readonly newId: () => string;
+  readonly onAbandoned: (count: number) => void;
+};
+
+const batchEvents = 500;
+/** A writer that loses races catches up by larger batches. */
+const grownBatchEvents = 2_000;
+const batchBytes = 4_000_000;
+const giveUpAfterMs = 15_000;
+const knownStreams = 50_000;
+
+/** Longest wait before try `failures` + 1: short for a lost race, which is over in milliseconds. */
+const longestWaitMs = (failures: number, canRead: boolean): number =>
+  canRead ? Math.min(50, 2 ** failures) : Math.min(1_000, 50 * 2 ** failures);
+
+/**
+ * Merges all that waits to be appended into one transaction, one at a time in this process. A batch goes off when the
+ * event loop has drained, with no timer: while one is on its way the next gathers.
+ *
+ * The head is remembered from the own last commit, so the good way is outbox, insert, commit. After any failure the
+ * truth is read back in one place, never guessed from the error: which index refused is not asked.
+ */
+export const makeGroupCommit = (deps: Deps) => {
+  let queue: Waiting[] = [];
+  let running: Promise<void> | null = null;
+  let closed = false;
+  /** Last position known to be committed by a majority; null: read it. */
+  let head: number | null = null;
+  /** What streams have at least; they only grow. Never wrong, so forgetting one costs a read and nothing else. */
+  const known = new LRUCache<string, number>({ max: knownStreams });
+
+  const learn = (key: string, version: number): void => {
+    if (version > (known.get(key) ?? 0)) known.set(key, version);
+  };
+
+  /** Settles those whose fate is known. */
+  const askStore = async (asked: readonly Waiting[]): Promise<null> => {
+    const tails = new Map<string, Tail>();
+    for (const { key, commit } of asked) {
+      // Mostly the expected version is right or one behind, so that only what is new is read.
+      const afterVersion = Math.max(known.get(key) ?? 0, commit.expectedVersion) - 1;
+      const other = tails.get(key);
+      if (!other || afterVersion < other.afterVersion) tails.set(key, { stream: commit.stream, afterVersion });
+    }
+    const [versions, headNow] = await Promise.all([deps.versionsOf([...tails.values()]), deps.headPosition()]);
+    const commands = await deps.findByCommand(asked.map(({ commit }) => commit.metadata.commandId));
+    [...tails.keys()].forEach((key, at) => {
+      learn(key, versions[at] ?? 0);
+    });
+    for (const waiting of asked) {
+      const stored = commands.get(waiting.commit.metadata.commandId);
+      const last = stored?.events.at(-1);
+      if (last) learn(streamKey(last), last.version);
+    }
+    head = headNow;
+    settleFound(asked, { versions: new Map([...tails.keys()].map((key) => [key, known.get(key) ?? 0])), commands });
+    return null;
+  };
+
+  const endAbandoned = async (): Promise<void> => {
+    // Its own failure tells nothing new: the next try fails too.
+    const count = await deps.endAbandonedTransactions().catch(() => 0);
+    if (count > 0) deps.onAbandoned(count);
+  };
+
+  /** After a failed try: settles what it can. Throws when the store cannot be read either. */
+  const recover = async (error: unknown, batch: readonly Waiting[]): Promise<void> => {
+    switch (failureOf(error)) {
+      case 'writeConflict':
+      case 'transient':
+        // Nothing is stored, and the other writer may not have committed yet: there is nothing to ask but the head.
+        head = await deps.headPosition();
+        return;
+      case 'duplicateKey':
+      case 'unknownCommit':
+      case 'unavailable':
+        // An unknown commit may even take effect after this read. Then it holds the position and the command ids, so
+        // that the next try fails and comes here again.
+        await askStore(batch);
+        return;
+      case 'unusable':
+        throw toStoreError(error, 'append events');
+      case 'other': {
+        head = null;
+        const [only] = batch;
+        if (batch.length === 1 && only) settle(only, { status: 'unstorable', error: asError(error) });
+        else for (const waiting of batch) waiting.alone = true;
+      }
+    }
+  };
+
+  /** @returns why the batch was not stored; null: it was */
+  const store = async (batch: readonly Waiting[]): Promise<unknown> => {
+    head ??= await deps.headPosition();
+    try {
+      const recorded = await deps.appendTransaction(batch, head);
+      batch.forEach((waiting, at) => {
+        const events = recorded[at] ?? [];
+        const last = events.at(-1);
+        if (last) {
+          head = last.position;
+          known.set(waiting.key, last.version);
+        }
+        settle(waiting, { status: 'appended', events });
+      });
+      return null;
+    } catch (error) {
+      await recover(error, batch);
+      return error;
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    let failures = 0;
+    let [progressAt, headMovedAt] = [0, 0];
+    for (;;) {
+      await loopDrained();
+      const limits = { events: Math.min(grownBatchEvents, batchEvents * (failures + 1)), bytes: batchBytes };
+      const { ask, batch, rest } = planBatch(queue, limits, (key) => known.get(key));
+      const tried = ask.length > 0 ? ask : batch;
+      if (tried.length === 0) {
+        queue = [];
+        return;
+      }
+      if (failures === 0) progressAt = headMovedAt = performance.now();
+      const headBefore = head;
+      let cause: unknown;
+      let canRead = true;
+      if (ask.length === 0) queue = rest;
+      try {
+        cause = ask.length > 0 ? await askStore(ask) : await store(batch);
+      } catch (error) {
+        head = null;
+        cause = error;
+        canRead = false;
+        if (failureOf(error) !== 'unavailable') for (const waiting of tried) failCall(waiting, error);
+      }
+      if (cause === null) {
+        failures = 0;
+        continue;
+      }
+      failures += 1;
+      // Ahead of what came meanwhile, in the old order.
+      if (ask.length === 0) queue = [...batch, ...queue];
+      if (!tried.every(isOpen)) progressAt = performance.now();
+      if (head !== headBefore) headMovedAt = performance.now();
+      else if (canRead && performance.now() - headMovedAt >= standstillMs) {
+        await endAbandoned();
+        headMovedAt = performance.now();
+      }
+      if (performance.now() - progressAt >= giveUpAfterMs) {
+        const message = `MongoDB stored nothing of ${tried.length} commits in ${giveUpAfterMs} ms: ${asError(cause).message}`;
+        for (const waiting of tried) failCall(waiting, new WarrenError('STORE_UNAVAILABLE', message, { cause }));
+        failures = 0;
+      } else await delay(Math.random() * longestWaitMs(failures, canRead));
+    }
+  };
+
+  const start = (): void => {
+    running ??= run()
+      .catch((error: unknown) => {
+        for (const waiting of queue) failCall(waiting, error);
+        queue = [];
+      })
+      .finally(() => {
+        running = null;
+        if (queue.length > 0) start();
+      });
+  };
+
+  return {
+    append: (commits: readonly Commit[]): Promise<readonly AppendOutcome[]> => {
+      if (closed)
+        return Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'The event store of this process is closed'));
+      if (commits.length === 0) return Promise.resolve([]);
+      return new Promise((resolve, reject) => {
+        for (const waiting of makeCall(commits, deps.newId, { resolve, reject })) queue.push(waiting);
+        start();
+      });
+    },
+    /** Streams have these versions at least; saves asking for them at the next append. */
+    learn,
+    /** Ends when all that was given is settled. */
+    close: async (): Promise<void> => {
+      closed = true;
+      await running;
+    },
+  };
+};

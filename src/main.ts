@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runCli } from './cli/cli.js';
+import { composeForCli } from './compose.js';
+import { loadConfig } from './config.js';
+import { hasCode } from './errors.js';
+import { runRole } from './lifecycle.js';
+import { makeLogger } from './logger.js';
+import type { RoleName } from './roles.js';
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
+  version: string;
+};
+
+const signals = ['SIGTERM', 'SIGINT'] as const;
+
+/** Aborts at the first SIGTERM or SIGINT; the second ends the process at once, whatever it does. */
+const untilSignal = (): AbortSignal => {
+  const stopping = new AbortController();
+  for (const signal of signals) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) process.exit(130);
+      stopping.abort();
+    });
+  }
+  return stopping.signal;
+};
+
+/**
+ * Runs a role until a signal ends it, and drains it then. @throws WarrenError what kept it from starting at all
+ */
+const startRole = async (role: RoleName, names: readonly string[]): Promise<void> => {
+  const config = loadConfig();
+  const log = makeLogger(config.log.level);
+  if (config.mode.kind === 'embedded') {
+    log.warn('embedded mode: everything is in the memory of this process, nothing is kept after it ends');
+  }
+  const signal = untilSignal();
+  const running = runRole({ role, names, config, log });
+  await new Promise<void>((resolve, reject) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => {
+      resolve();
+    });
+    running.ready.catch((error: unknown) => {
+      if (signal.aborted) return;
+      // One read model that must be rebuilt stops no other: the role stays, and says that it is not ready.
+      if (hasCode(error, 'STORE_CHANGED')) log.error({ err: error }, 'not ready');
+      else reject(error as Error);
+    });
+  }).finally(() => running.stop());
+};
+
+const exitCode = await runCli(
+  {
+    ...composeForCli(),
+    version,
+    loadConfig,
+    startRoles: (roles, names) => startRole(roles.length > 1 ? 'all' : (roles[0] ?? 'all'), names),
+    newId: () => randomUUID(),
+    now: () => new Date(),
+    interrupted: untilSignal,
+    stdout: process.stdout,
+    stderr: process.stderr,
+  },
+  process.argv.slice(2),
+);
+// Everything is closed; a library's left-over timer must not keep the process.
+process.exit(exitCode);

@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import type { Consumer as Subscription, Message } from 'smqp';
+import { WarrenError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { makeBatchLoop } from './batch-loop.js';
+import { makeHandleBatch } from './handle-batch.js';
+import { makeMemoryBroker, storedIn } from './memory-broker.js';
+import type {
+  BatchHandler,
+  ConsumeOptions,
+  Consumer,
+  Delivery,
+  MessageBus,
+  OutgoingMessage,
+  PublishOutcome,
+} from './message-bus.js';
+import type { MessagingMetrics } from './messaging-metrics.js';
+import { retriesOf } from './republish.js';
+import type { Answer } from './settlement.js';
+import { defaultExchange } from './topology.js';
+
+export type MemoryMessageBusDeps = {
+  readonly retryDelaysMs: readonly number[];
+  readonly log: Logger;
+  readonly now: () => Date;
+  readonly metrics?: MessagingMetrics;
+};
+
+type Request = { readonly resolve: (body: Buffer) => void; readonly reject: (error: WarrenError) => void };
+
+const toDelivery = (queue: string, message: Message): Delivery => {
+  const { body, properties } = storedIn(message);
+  const { exchange = defaultExchange, routingKey = '', redelivered = false } = message.fields;
+  return { queue, exchange, routingKey, body, properties, redelivered, retries: retriesOf(properties.headers) };
+};
+
+/**
+ * The bus of embedded mode: RabbitMQ's words and order in one process, and nothing kept beyond it. Only what is
+ * rejected counts against the delivery limit; what is given back does not.
+ */
+export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => {
+  const broker = makeMemoryBroker();
+  const consumers: Consumer[] = [];
+  const requests = new Map<string, Request>();
+  let closing: Promise<void> | null = null;
+  let closed = false;
+
+  /** Reply addresses are no queues: whoever asked is in this process. */
+  const send = (message: OutgoingMessage): PublishOutcome => {
+    const request = message.exchange === defaultExchange ? requests.get(message.routingKey) : undefined;
+    if (!request) return broker.publish(message);
+    request.resolve(Buffer.from(message.body));
+    return 'confirmed';
+  };
+
+  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> =>
+    messages.map((message) => (closed ? 'unknown' : send(message)));
+
+  const answer = (queue: string, message: Message, how: Answer): void => {
+    switch (how) {
+      case 'ack':
+        message.ack();
+        break;
+      case 'giveBack':
+        message.nack(false, true);
+        break;
+      case 'reject':
+        broker.reject(queue, message);
+        break;
+      case 'refuse':
+        broker.refuse(queue, message);
+        break;
+    }
+  };
+
+  const consume = (queue: string, handle: BatchHandler, options: ConsumeOptions): Consumer => {
+    let subscription: Subscription | null = null;
+    let stopping: Promise<void> | null = null;
+    let becomeReady: () => void;
+    const ready = new Promise<void>((resolve) => (becomeReady = resolve));
+    const { retryDelaysMs, now, metrics } = deps;
+    const log = deps.log.child({ queue });
+    const handleBatch = makeHandleBatch({ queue, handle, send: publish, retryDelaysMs, now, log, metrics });
+
+    const loop = makeBatchLoop<Message>(options.batchSize, async (batch) => {
+      const deliveries = batch.map((message) => toDelivery(queue, message));
+      const answers = await handleBatch(deliveries, () => true);
+      for (const [index, message] of batch.entries()) answer(queue, message, answers?.[index] ?? 'reject');
+    });
+
+    const release = broker.subscribe(queue, (found) => {
+      const onMessage = (_: string, message: Message): void => {
+        loop.push(message);
+      };
+      subscription = found.consume(onMessage, { prefetch: options.prefetch }) as Subscription;
+      becomeReady();
+    });
+
+    const drain = async (): Promise<void> => {
+      loop.stop();
+      // What is in hand stays ours until it is settled.
+      subscription?.cancel({ keepPending: true });
+      for (const message of loop.takeWaiting()) message.nack(false, true);
+      await loop.idle();
+      // Only now the next single active consumer: it must not see what comes after the batch in hand before it.
+      release();
+    };
+
+    const consumer: Consumer = {
+      ready,
+      isConsuming: () => subscription !== null && stopping === null,
+      stop: () => (stopping ??= drain()),
+    };
+    consumers.push(consumer);
+    return consumer;
+  };
+
+  const request = (message: OutgoingMessage, timeoutMs: number): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const id = randomUUID();
+      const replyTo = `amq.rabbitmq.reply-to.${id}`;
+      const end = (): void => {
+        clearTimeout(timer);
+        requests.delete(replyTo);
+      };
+      const fail = (error: WarrenError): void => {
+        end();
+        reject(error);
+      };
+      const succeed = (body: Buffer): void => {
+        end();
+        resolve(body);
+      };
+      const timer = setTimeout(() => {
+        fail(new WarrenError('REQUEST_TIMEOUT', `No reply within ${timeoutMs} ms; ask again with the same id`));
+      }, timeoutMs);
+      requests.set(replyTo, { resolve: succeed, reject: fail });
+      const properties = { ...message.properties, correlationId: id, replyTo };
+      const outcome = closed ? 'unknown' : send({ ...message, properties, mandatory: true });
+      if (outcome === 'unroutable') {
+        fail(new WarrenError('UNROUTABLE', `No queue takes ${message.routingKey} from exchange "${message.exchange}"`));
+      } else if (outcome === 'unknown') {
+        fail(
+          new WarrenError('BROKER_UNAVAILABLE', `The message bus is closed or has no exchange "${message.exchange}"`),
+        );
+      }
+    });
+
+  const close = async (): Promise<void> => {
+    await Promise.all(consumers.map((consumer) => consumer.stop()));
+    // Only now: the batches in hand had to publish.
+    closed = true;
+    broker.close();
+    for (const { reject } of requests.values())
+      reject(new WarrenError('REQUEST_TIMEOUT', 'The message bus was closed'));
+  };
+
+  return {
+    declare: async (topology) => {
+      broker.declare(topology);
+    },
+    publish,
+    reply: async (messages) => {
+      const lost = (await publish(messages)).filter((outcome) => outcome !== 'confirmed').length;
+      if (lost > 0) deps.log.warn({ lost }, 'replies did not arrive; the same command id brings them again');
+    },
+    request,
+    consume,
+    status: () => (closing ? 'down' : 'up'),
+    close: () => (closing ??= close()),
+  };
+};

@@ -1,0 +1,153 @@
+import { expect } from 'chai';
+import { collect, commitOf, eventsOf, positionOf, store, streamOf, upTo, versionOf } from './event-store-fixtures.js';
+import type { StoreOf } from './event-store-fixtures.js';
+
+export const describeAppends = (opened: StoreOf): void => {
+  describe('append', () => {
+    it('gives each event its place and keeps all that the commit says', async () => {
+      const { adapter } = opened();
+      const metadata = {
+        commandId: 'command',
+        correlationId: 'correlation',
+        causationId: 'causation',
+        actor: 'ann',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      };
+      const payload = {
+        text: 'é 😀 "',
+        none: null,
+        list: [1, { deep: true }],
+        cents: Number.MAX_SAFE_INTEGER,
+        zero: 0,
+      };
+      const before = Date.now();
+      const [first, second] = await store(adapter, {
+        ...commitOf('a', 0, [], { metadata }),
+        events: [
+          { type: 'opened', payload, schemaVersion: 3 },
+          { type: 'closed', payload: {}, schemaVersion: 1 },
+        ],
+      });
+      const { id, timestamp, ...rest } = first ?? expect.fail('no event');
+      expect(rest).to.deep.equal({
+        ...streamOf('a'),
+        type: 'opened',
+        payload,
+        schemaVersion: 3,
+        version: 1,
+        position: 1,
+        metadata,
+      });
+      expect(id).to.be.a('string').that.is.not.equal('');
+      expect(id).to.not.equal(second?.id);
+      expect(timestamp).to.be.an.instanceOf(Date);
+      expect(timestamp.getTime()).to.be.within(before, Date.now());
+      expect(second).to.deep.include({ type: 'closed', version: 2, position: 2, schemaVersion: 1, metadata });
+      expect(await collect(adapter.readStream(streamOf('a')))).to.deep.equal([first, second]);
+    });
+
+    it('leaves out the metadata that the commit leaves out', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('a', 0));
+      const [event] = await collect(adapter.readAll());
+      expect(event?.metadata).to.have.all.keys('commandId', 'correlationId', 'causationId');
+    });
+
+    it('answers in the order of the commits and counts positions in it', async () => {
+      const { adapter } = opened();
+      const outcomes = await adapter.append([commitOf('c', 0), commitOf('a', 0, ['x', 'y']), commitOf('b', 0)]);
+      const places = outcomes.map((outcome) => eventsOf(outcome).map((event) => [event.aggregateId, event.position]));
+      expect(places).to.deep.equal([
+        [['c', 1]],
+        [
+          ['a', 2],
+          ['a', 3],
+        ],
+        [['b', 4]],
+      ]);
+    });
+
+    it('lets commits to one stream in one call follow each other', async () => {
+      const { adapter } = opened();
+      const events = await store(
+        adapter,
+        commitOf('a', 0, ['one', 'two']),
+        commitOf('b', 0),
+        commitOf('a', 2),
+        commitOf('a', 3, ['four']),
+      );
+      const versions = events.filter((event) => event.aggregateId === 'a').map(versionOf);
+      expect(versions).to.deep.equal([1, 2, 3, 4]);
+    });
+
+    it('takes more commits than a transaction holds', async () => {
+      const { adapter } = opened();
+      const commits = upTo(1200).map((number) => commitOf(`a-${number}`, 0));
+      const events = await store(adapter, ...commits);
+      expect(events.map((event) => event.aggregateId)).to.deep.equal(
+        commits.map((commit) => commit.stream.aggregateId),
+      );
+      expect(events.map(positionOf)).to.deep.equal(upTo(1200));
+    });
+
+    it('keeps streams apart whose types or ids differ', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('a', 0), commitOf('a', 0, ['other'], { stream: streamOf('a', 'other') }));
+      const events = await collect(adapter.readStream(streamOf('a', 'other')));
+      expect(events.map((event) => [event.type, event.version])).to.deep.equal([['other', 1]]);
+    });
+
+    it('takes ids with any printable character', async () => {
+      const { adapter } = opened();
+      const id = '$set.a/b\\c "é😀"{}[]#?%00';
+      const commandId = `command ${id}`;
+      const metadata = { commandId, correlationId: id, causationId: id };
+      const events = await store(adapter, commitOf(id, 0, ['one', 'two'], { metadata }));
+      expect(events.map((event) => event.aggregateId)).to.deep.equal([id, id]);
+      expect(await collect(adapter.readStream(streamOf(id)))).to.deep.equal(events);
+      expect(await adapter.readTails([{ stream: streamOf(id), afterVersion: 1 }])).to.deep.equal([events.slice(1)]);
+      expect((await adapter.findByCommand([commandId])).get(commandId)?.events).to.deep.equal(events);
+    });
+
+    it('answers a conflict with both versions and stores none of its events', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('a', 0, ['one', 'two', 'three']));
+      const outcomes = await adapter.append([commitOf('a', 1, ['late', 'later', 'latest']), commitOf('b', 4)]);
+      expect(outcomes).to.deep.equal([
+        { status: 'conflict', expectedVersion: 1, actualVersion: 3 },
+        { status: 'conflict', expectedVersion: 4, actualVersion: 0 },
+      ]);
+      const types = (await collect(adapter.readAll())).map((event) => event.type);
+      expect(types).to.deep.equal(['one', 'two', 'three']);
+    });
+
+    it('takes out of a call only the commit in conflict and those that build upon it', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('x', 0));
+      const outcomes = await adapter.append([
+        commitOf('a', 0),
+        commitOf('x', 5, ['wrong']),
+        commitOf('x', 6, ['upon it']),
+        commitOf('b', 0),
+        commitOf('a', 1),
+      ]);
+      const statuses = outcomes.map((outcome) => outcome.status);
+      expect(statuses).to.deep.equal(['appended', 'conflict', 'conflict', 'appended', 'appended']);
+      const stored = (await collect(adapter.readAll())).map((event) => [event.position, event.aggregateId]);
+      expect(stored).to.deep.equal([
+        [1, 'x'],
+        [2, 'a'],
+        [3, 'b'],
+        [4, 'a'],
+      ]);
+    });
+
+    it('keeps what is there when it is opened again', async () => {
+      const { adapter } = opened();
+      const events = await store(adapter, commitOf('a', 0));
+      await adapter.open();
+      expect(await collect(adapter.readAll())).to.deep.equal(events);
+      expect((await store(adapter, commitOf('a', 1))).map(positionOf)).to.deep.equal([2]);
+    });
+  });
+};

@@ -1,0 +1,96 @@
+import { expect } from 'chai';
+import type { EventStore } from '../../src/event-store/event-store.js';
+import { collect, commitOf, eventsOf, positionOf, store, streamOf, upTo, versionOf } from './event-store-fixtures.js';
+import type { StoreOf } from './event-store-fixtures.js';
+
+/** Appends one event to stream `a`, again after each conflict, as a worker does. */
+const appendNext = async (eventStore: EventStore, startVersion: number): Promise<void> => {
+  let expectedVersion = startVersion;
+  for (;;) {
+    const [outcome] = await eventStore.append([commitOf('a', expectedVersion)]);
+    if (outcome?.status !== 'conflict') {
+      eventsOf(outcome);
+      return;
+    }
+    expectedVersion = outcome.actualVersion;
+  }
+};
+
+export const describeWriters = (opened: StoreOf): void => {
+  describe('writers at once', () => {
+    it('lets one of two writers with one expected version append, the other conflict', async () => {
+      const { adapter, peer } = opened();
+      for (const round of upTo(10)) {
+        const expectedVersion = (round - 1) * 2;
+        const outcomes = await Promise.all([
+          adapter.append([commitOf('a', expectedVersion, ['left', 'left'])]),
+          peer.append([commitOf('a', expectedVersion, ['right', 'right'])]),
+        ]);
+        const statuses = outcomes.flat().map((outcome) => outcome.status);
+        expect(statuses).to.have.members(['appended', 'conflict']);
+        const stored = await collect(adapter.readStream(streamOf('a'), { afterVersion: expectedVersion }));
+        const winner = statuses[0] === 'appended' ? 'left' : 'right';
+        expect(stored.map((event) => event.type)).to.deep.equal([winner, winner]);
+        const loser = outcomes.flat().find((outcome) => outcome.status === 'conflict');
+        expect(loser).to.deep.include({ expectedVersion, actualVersion: expectedVersion + 2 });
+      }
+    });
+
+    it('gives a contended stream the versions 1..n, each once', async () => {
+      const { adapter, peer } = opened();
+      await Promise.all(upTo(16).map((writer) => appendNext(writer % 2 === 0 ? adapter : peer, 0)));
+      const versions = (await collect(adapter.readStream(streamOf('a')))).map(versionOf);
+      expect(versions).to.deep.equal(upTo(16));
+    });
+
+    it('gives the store the positions 1..N under twenty appends at once, conflicts among them', async () => {
+      const { adapter, peer } = opened();
+      const calls = upTo(20).map((call) =>
+        (call % 2 === 0 ? adapter : peer).append([
+          commitOf(`own-${call}`, 0, ['x', 'y']),
+          commitOf('contended', 0),
+          commitOf(`own-${call}`, 2),
+        ]),
+      );
+      const outcomes = (await Promise.all(calls)).flat();
+      const events = outcomes.flatMap((outcome) => (outcome.status === 'appended' ? outcome.events : []));
+      expect(events).to.have.lengthOf(20 * 3 + 1);
+      const read = await collect(peer.readAll());
+      expect(read.map(positionOf)).to.deep.equal(upTo(events.length));
+      expect(read).to.have.deep.members([...events]);
+    });
+
+    it('shows a reader no position before all that are lower', async () => {
+      const { adapter, peer } = opened();
+      const appending = { done: false };
+      const writers = Promise.all(
+        upTo(30).map(async (number) =>
+          store(number % 2 === 0 ? adapter : peer, commitOf(`a-${number}`, 0, ['x', 'y'])),
+        ),
+      ).finally(() => (appending.done = true));
+      do {
+        const positions = (await collect(peer.readAll())).map(positionOf);
+        expect(positions).to.deep.equal(upTo(positions.length));
+      } while (!appending.done);
+      await writers;
+      expect(await peer.headPosition()).to.equal(60);
+    });
+
+    it('shows what was appended to every instance at once', async () => {
+      const { adapter, peer } = opened();
+      for (const round of upTo(5)) {
+        const [writer, reader] = round % 2 === 0 ? [adapter, peer] : [peer, adapter];
+        const events = await store(writer, commitOf('a', round - 1));
+        expect(await reader.readTails([{ stream: streamOf('a'), afterVersion: round - 1 }])).to.deep.equal([events]);
+        expect(await reader.headPosition()).to.equal(round);
+      }
+    });
+
+    it('has one id, the same for every instance', async () => {
+      const { adapter, peer } = opened();
+      const [own, other, again] = await Promise.all([adapter.storeId(), peer.storeId(), adapter.storeId()]);
+      expect(own).to.be.a('string').that.is.not.equal('');
+      expect([other, again]).to.deep.equal([own, own]);
+    });
+  });
+};

@@ -19,6 +19,8 @@ const commandsOfGroup = 8;
 const groupsOfBlock = 100;
 const replyEvery = 10;
 const maxUnconfirmed = 1000;
+/** Nothing takes this long unless something is broken. */
+const stuckAfterMs = 90_000;
 
 type Body = { readonly type: string; readonly aggregateId: string; readonly payload: object };
 
@@ -94,19 +96,20 @@ export const postLoad = async (
     unconfirmed -= 1;
     if (error) refusal = new Error('The broker refused a command', { cause: error });
   };
-  const throwRefusal = (): void => {
-    if (refusal) throw refusal;
-  };
-  for (const [index, message] of load.messages.entries()) {
-    while (unconfirmed >= maxUnconfirmed || index >= mayPost()) {
-      throwRefusal();
+  const until = async (mayGoOn: () => boolean): Promise<void> => {
+    const endsAt = performance.now() + stuckAfterMs;
+    while (!mayGoOn()) {
+      if (refusal) throw refusal;
+      if (performance.now() > endsAt) throw new Error(`No command could be posted for ${stuckAfterMs} ms`);
       await delay(1);
     }
+  };
+  for (const [index, message] of load.messages.entries()) {
+    await until(() => unconfirmed < maxUnconfirmed && index < mayPost());
     unconfirmed += 1;
     const properties = { persistent: true, contentType: 'application/json', messageId: message.id };
     const asked = index % replyEvery === 0 ? { replyTo: 'amq.rabbitmq.reply-to', correlationId: message.id } : {};
     channel.publish('commands', message.type, message.body, { ...properties, ...asked }, onConfirm);
   }
-  while (unconfirmed > 0) await delay(1);
-  throwRefusal();
+  await until(() => unconfirmed === 0);
 };

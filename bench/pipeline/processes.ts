@@ -38,7 +38,12 @@ export const start = (
   const output = (): string => readFileSync(logPath, 'utf8');
 
   let isStopping = false;
+  const killAtExit = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', killAtExit);
   child.on('exit', (code, signal) => {
+    process.removeListener('exit', killAtExit);
     if (!isStopping) console.error(`${spec.role} ended early (${code ?? signal}):\n${output().slice(-2000)}`);
   });
   return {

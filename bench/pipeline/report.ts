@@ -50,30 +50,36 @@ const variantTable = (pairs: readonly Pair[], names: readonly Name[]): readonly 
   ),
 ];
 
-const ratiosOf = (pairs: readonly Pair[], of: Name, to: Name, kind: Kind, rate: keyof Measurement): number[] =>
-  pairs.flatMap((pair) => {
-    const [above, below] = [pair[of]?.[kind][rate], pair[to]?.[kind][rate]];
-    return typeof above === 'number' && typeof below === 'number' ? [above / below] : [];
-  });
+/** What is compared, pair by pair. */
+const compared: Readonly<Record<string, (one: Measurement) => number>> = {
+  'all effects': (one) => one.eventsPerSecond,
+  'read models': (one) => one.readModelsPerSecond,
+  'µs all (less is better)': (one) => costOf(one, 'all'),
+};
 
 const ratioTable = (pairs: readonly Pair[], names: readonly Name[]): readonly string[] => {
-  const compared = (
-    [
-      ['warren', 'floor'],
-      ['warren', 'naive'],
-      ['floor', 'naive'],
-    ] as const
-  ).filter(([of, to]) => names.includes(of) && names.includes(to));
-  return [
-    row('ratio', 'load', 'all effects', 'read models'),
-    row('---', '---', '---:', '---:'),
-    ...compared.flatMap(([of, to]) =>
+  const candidates = [
+    ['warren', 'floor'],
+    ['warren', 'naive'],
+    ['floor', 'naive'],
+  ] as const;
+  const columns = Object.keys(compared);
+  const rows = candidates
+    .filter(([of, to]) => names.includes(of) && names.includes(to))
+    .flatMap(([of, to]) =>
       kinds.map((kind) => {
-        const rates = ['eventsPerSecond', 'readModelsPerSecond'] as const;
-        return row(`${of} / ${to}`, kind, ...rates.map((rate) => spread(ratiosOf(pairs, of, to, kind, rate), ratio)));
+        const cells = Object.values(compared).map((read) => {
+          const ratios = pairs.flatMap((pair) => {
+            const [above, below] = [pair[of]?.[kind], pair[to]?.[kind]];
+            return above && below ? [read(above) / read(below)] : [];
+          });
+          return spread(ratios, ratio);
+        });
+        return row(`${of} / ${to}`, kind, ...cells);
       }),
-    ),
-  ];
+    );
+  if (rows.length === 0) return [];
+  return ['', row('ratio', 'load', ...columns), row('---', '---', ...columns.map(() => '---:')), ...rows];
 };
 
 export type Conditions = Readonly<Record<string, string>>;
@@ -82,7 +88,7 @@ export type Conditions = Readonly<Record<string, string>>;
 export const report = (pairs: readonly Pair[], conditions: Conditions): string => {
   const names = (['warren', 'floor', 'naive'] as const).filter((name) => pairs.some((pair) => pair[name]));
   const facts = Object.entries(conditions).map(([name, value]) => `- ${name}: ${value}`);
-  return [...facts, '', ...variantTable(pairs, names), '', ...ratioTable(pairs, names)].join('\n');
+  return [...facts, '', ...variantTable(pairs, names), ...ratioTable(pairs, names)].join('\n');
 };
 
 /** Puts the tables between the markers `<!-- <name>:start -->` and `<!-- <name>:end -->` of a page. */

@@ -35,11 +35,10 @@ const postLive = async (channel: ConfirmChannel, load: Load, progress: Progress,
       await delay(25);
     }
   };
-  const following = follow();
-  await postLoad(channel, load, () => applied - before + maxBacklog).finally(() => {
+  const posting = postLoad(channel, load, () => applied - before + maxBacklog).finally(() => {
     isPosted.abort();
   });
-  await following;
+  await Promise.all([posting, follow()]);
 };
 
 /**
@@ -97,8 +96,10 @@ export const runVariant = async (
     await Promise.all(running.map((one) => one.ready()));
     running.push(...variant.processes.filter(isLast).map((spec) => start(spec, environment, nodeArguments)));
     // It works before it says ready, so the clock starts at the first event
-    await Promise.all([progress.firstEvent(), ...running.map((one) => one.ready())]);
-    const drain = await measure([drainLoad], performance.now(), cpuNow());
+    const isReady = Promise.all(running.map((one) => one.ready()));
+    const drainStart = progress.firstEvent().then(() => [performance.now(), cpuNow()] as const);
+    const [[drainFrom, drainBefore]] = await Promise.all([drainStart, isReady]);
+    const drain = await measure([drainLoad], drainFrom, drainBefore);
 
     const liveLoad = makeLoad('l', commands);
     const [from, before] = [performance.now(), cpuNow()];

@@ -36,8 +36,6 @@ export const collectionsOf = (db: Db) => ({
   notifications: db.collection<LedgerDocument>('notifications'),
 });
 
-export type Collections = ReturnType<typeof collectionsOf>;
-
 /** The indexes of the contract and those of the queries; idempotent. */
 export const openStore = async (db: Db): Promise<string> => {
   const { events, users, orders, ...others } = collectionsOf(db);

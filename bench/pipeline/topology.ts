@@ -1,7 +1,7 @@
 import type { ConfirmChannel } from 'amqplib';
 
 /** The queues that get events, with the patterns that bring them there. */
-export const eventQueues: Readonly<Record<string, readonly string[]>> = {
+const eventQueues: Readonly<Record<string, readonly string[]>> = {
   'projections.users': ['user.created', 'user.updated', 'user.deactivated'],
   'projections.orders': ['order.created', 'order.paid', 'order.shipped', 'order.delivered', 'order.cancelled'],
   'projections.order_statistics': [

@@ -5,6 +5,7 @@ import type { MongodbConnection } from '../mongodb/connection.js';
 import { toStoreError } from '../mongodb/errors.js';
 import type { EventStore } from './event-store.js';
 import { makeAppendTransaction } from './mongodb/append-transaction.js';
+import { makeContention } from './mongodb/contention.js';
 import { collectionsOf } from './mongodb/documents.js';
 import { makeGroupCommit } from './mongodb/group-commit.js';
 import { openStore } from './mongodb/open-store.js';
@@ -29,11 +30,16 @@ export const makeMongodbEventStore = ({ connection, now, newId, log }: Deps): Ev
     headPosition: reads.headPosition,
     versionsOf: reads.versionsOf,
     findByCommand: reads.findByCommand,
-    endAbandonedTransactions: () => endAbandonedTransactions(client),
-    newId,
-    onAbandoned: (count) => {
-      log.warn({ count }, 'ended transactions that dead processes left open');
+    endAbandonedTransactions: async () => {
+      try {
+        const count = await endAbandonedTransactions(client);
+        if (count > 0) log.warn({ count }, 'ended transactions that dead processes left open');
+      } catch (err) {
+        log.warn({ err }, 'cannot end transactions that dead processes left open; appends wait for MongoDB to do it');
+      }
     },
+    contention: makeContention(collections),
+    newId,
   });
   let storeId: string | undefined;
 

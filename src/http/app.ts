@@ -54,6 +54,30 @@ const onClientError = (error: Error & { code?: string }, socket: Socket): void =
 };
 
 /**
+ * Node ends the idle connections when the server closes, but waits a minute for one that never sent a request, and
+ * keeps one whose last answer comes later. The signal is aborted when closing starts.
+ */
+const endConnectionsOnClose = (app: FastifyInstance): AbortSignal => {
+  const closing = new AbortController();
+  const unused = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  app.server.on('request', ({ socket }) => unused.delete(socket));
+  app.addHook('preClose', (done) => {
+    closing.abort();
+    for (const socket of unused) socket.destroy();
+    done();
+  });
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing.signal.aborted) reply.header('connection', 'close');
+    done();
+  });
+  return closing.signal;
+};
+
+/**
  * A fastify server of these routes, which are all it knows; every error leaves as a problem document, no stack ever.
  * Closing it ends idle connections, tells those who wait for a read to ask again, and lets the other requests finish.
  */
@@ -94,11 +118,7 @@ export const makeApp = ({ log, routes, maxBodyBytes }: AppDeps): FastifyInstance
     done(null, body);
   });
 
-  const closing = new AbortController();
-  app.addHook('preClose', (done) => {
-    closing.abort();
-    done();
-  });
+  const closing = endConnectionsOnClose(app);
 
   for (const route of routes) {
     app.route({
@@ -116,7 +136,7 @@ export const makeApp = ({ log, routes, maxBodyBytes }: AppDeps): FastifyInstance
           query: query as never,
           headers: request.headers,
           body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-          signal: AbortSignal.any([gone.signal, closing.signal]),
+          signal: AbortSignal.any([gone.signal, closing]),
         });
         return sendAnswer(reply, answer);
       },

@@ -32,15 +32,20 @@ export const wait = z
 export const positionFreshness = { afterPosition: position.optional(), wait: wait.optional() };
 export const freshness = { minVersion: position.optional(), ...positionFreshness };
 
+export const cursorOf = (id: string): string => Buffer.from(id, 'utf8').toString('base64url');
+
 /** An opaque cursor: base64url of the last id seen. */
 export const cursor = z
   .string()
   .max(400)
-  .regex(/^[\w-]+$/, 'must be the next of an earlier answer')
-  .transform((text) => Buffer.from(text, 'base64url').toString('utf8'))
+  .transform((text, context) => {
+    const id = Buffer.from(text, 'base64url').toString('utf8');
+    // What does not come back the same was no cursor of ours.
+    if (id !== '' && cursorOf(id) === text) return id;
+    context.addIssue('must be the next of an earlier answer');
+    return z.NEVER;
+  })
   .meta({ type: 'string', description: 'The `next` of the answer before' });
-
-export const cursorOf = (id: string): string => Buffer.from(id, 'utf8').toString('base64url');
 
 /**
  * The parameters, parsed.

@@ -132,8 +132,9 @@ export const makeCollectionLag = (
     while (applied < wanted) {
       if (signal.aborted) throw stopped();
       const page = await readPage(pageSize);
-      const behind = new Set((await lagging(page, readStore, projection.name)).map((stream) => stream.aggregateId));
-      const first = page.find((event) => behind.has(event.aggregateId));
+      const behind = await lagging(page, readStore, projection.name);
+      const versions = new Map(behind.map(({ aggregateId, applied: version }) => [aggregateId, version]));
+      const first = page.find((event) => event.version > (versions.get(event.aggregateId) ?? Infinity));
       if (first) return lagOf('position', wanted, first.position - 1);
       applied = page.length < pageSize ? wanted : (page.at(-1)?.position ?? wanted);
     }

@@ -64,6 +64,16 @@ export const answersOf = (plan: SettlementPlan, sent: readonly SendOutcome[], si
   return answers;
 };
 
+/** Neighbours with the same answer: from the one after the previous run to `last`, a place in the batch. */
+export type Run = { readonly answer: Answer; readonly last: number };
+
+/**
+ * The answers as few runs. When all below a run is settled, one command for all up to its last delivery settles the
+ * run and nothing else. Usually a batch is one run, since what was published again is acked too.
+ */
+export const runsOf = (answers: readonly Answer[]): readonly Run[] =>
+  answers.flatMap((answer, last) => (answers[last + 1] === answer ? [] : [{ answer, last }]));
+
 /** Every delivery failed alike. */
 export const retryAll = (size: number, cause: Error): readonly Outcome[] =>
   new Array<Outcome>(size).fill({ do: 'retry', cause });

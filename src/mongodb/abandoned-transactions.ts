@@ -12,23 +12,27 @@ type IdleTransaction = {
   readonly transaction: { readonly parameters: { readonly txnNumber: unknown }; readonly timeActiveMicros: unknown };
 };
 
+/** The server answers this with read concern `local` only. */
 const findIdle = (client: MongoClient): Promise<IdleTransaction[]> =>
   client
     .db('admin')
-    .aggregate<IdleTransaction>([
-      // One's own sessions only, which needs no privilege.
-      { $currentOp: { allUsers: false, idleSessions: true, idleConnections: false } },
-      {
-        $match: {
-          // A transaction whose statement or commit is running, waiting for its majority too, is no idle session.
-          type: 'idleSession',
-          active: false,
-          appName: { $regex: '^warren/' },
-          'transaction.timeInactiveMicros': { $gte: standstillMs * 1000 },
+    .aggregate<IdleTransaction>(
+      [
+        // One's own sessions only, which needs no privilege.
+        { $currentOp: { allUsers: false, idleSessions: true, idleConnections: false } },
+        {
+          $match: {
+            // A transaction whose statement or commit is running, waiting for its majority too, is no idle session.
+            type: 'idleSession',
+            active: false,
+            appName: { $regex: '^warren/' },
+            'transaction.timeInactiveMicros': { $gte: standstillMs * 1000 },
+          },
         },
-      },
-      { $project: { lsid: 1, transaction: 1 } },
-    ])
+        { $project: { lsid: 1, transaction: 1 } },
+      ],
+      { readConcern: { level: 'local' } },
+    )
     .toArray();
 
 /** Changes with every statement of the session. */

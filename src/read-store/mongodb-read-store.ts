@@ -88,14 +88,11 @@ export const makeMongodbReadStore = (deps: {
   };
 
   /** Always a transaction: a plain write waits inside the server for a dead worker's one, up to its 60 s, and gives no 112. */
-  const attempt = async (batch: WriteBatch): Promise<WriteOutcome | 'contended'> => {
-    const session = client.startSession();
+  const attempt = async (batch: WriteBatch, session: ClientSession): Promise<WriteOutcome | 'contended'> => {
     try {
-      session.startTransaction();
-      if (!(await putInPlace(batch, session))) {
-        await session.abortTransaction();
-        return 'stale';
-      }
+      // Local: the server then answers with the time of what is newest here, which `catchUp` waits for
+      session.startTransaction({ readConcern: { level: 'local' } });
+      if (!(await putInPlace(batch, session))) return 'stale';
       // kill -9 before the commit: nothing is stored. After it: all is, and what comes again is a duplicate to the fold
       await session.commitTransaction();
       return 'written';
@@ -113,16 +110,15 @@ export const makeMongodbReadStore = (deps: {
           throw toStoreError(error, 'write read models');
       }
     } finally {
-      await session.endSession();
+      if (session.inTransaction()) await session.abortTransaction();
     }
   };
 
-  const write = async (batch: WriteBatch): Promise<WriteOutcome> => {
-    if (batch.documents.length === 0 && !batch.checkpoint) return 'written';
+  const attemptUntilDecided = async (batch: WriteBatch, session: ClientSession): Promise<WriteOutcome> => {
     const startedAt = performance.now();
     let lookedAt = startedAt;
     for (;;) {
-      const outcome = await attempt(batch);
+      const outcome = await attempt(batch, session);
       if (outcome !== 'contended') return outcome;
       const now = performance.now();
       if (now - startedAt > giveUpAfterMs) {
@@ -137,6 +133,26 @@ export const makeMongodbReadStore = (deps: {
         if (ended > 0) log.warn({ ended }, 'ended transactions that a dead process left open');
       }
       await delay(1 + Math.random() * longestPauseMs);
+    }
+  };
+
+  /**
+   * What made a write stale may be committed on the primary and not yet by a majority: the `read` that follows would
+   * miss it, and the same write be tried in vain again. A read of this session waits for all that the session met.
+   */
+  const catchUp = async (session: ClientSession): Promise<void> => {
+    await translated('wait for a majority', () => checkpoints.findOne({ _id: '' }, { session }));
+  };
+
+  const write = async (batch: WriteBatch): Promise<WriteOutcome> => {
+    if (batch.documents.length === 0 && !batch.checkpoint) return 'written';
+    const session = client.startSession();
+    try {
+      const outcome = await attemptUntilDecided(batch, session);
+      if (outcome === 'stale') await catchUp(session);
+      return outcome;
+    } finally {
+      await session.endSession();
     }
   };
 

@@ -23,8 +23,8 @@ describe('MongoDB read store', () => {
   const services = useServices();
   let connection: MongodbConnection;
   let store: ReadStore;
-  /** One for each attempt of a write, so a second one shows that the first met a conflict. */
-  let sessions: number;
+  /** Transactions that were begun: a write that needs a second one met a conflict. */
+  let attempts: number;
 
   const log = pino({ level: 'silent' });
 
@@ -32,10 +32,15 @@ describe('MongoDB read store', () => {
     connection = makeMongodbConnection({ url: services.mongodbUrl, appName: 'warren/read-store@test#1', log });
     await connection.db.dropDatabase();
     const startSession = connection.client.startSession.bind(connection.client);
-    sessions = 0;
+    attempts = 0;
     connection.client.startSession = (options) => {
-      sessions += 1;
-      return startSession(options);
+      const session = startSession(options);
+      const startTransaction = session.startTransaction.bind(session);
+      session.startTransaction = (transactionOptions) => {
+        attempts += 1;
+        startTransaction(transactionOptions);
+      };
+      return session;
     };
     store = makeMongodbReadStore({ connection, log });
     await store.prepare('users', [{ name: 1 }]);
@@ -82,12 +87,13 @@ describe('MongoDB read store', () => {
     }
 
     const startedAt = performance.now();
+    await store.prepare('users', [{ name: 1 }]); // a process that starts again begins with it
     const outcome = await store.write({
       documents: [user('u-1', 2, 'Anna'), user('u-2', 1, 'Bob')],
       checkpoint: { name: 'users', onlyIf: 1, checkpoint: { position: 3, storeId: 's' } },
     });
     expect(outcome).to.equal('written');
-    expect(sessions, 'the dead process was in the way').to.be.greaterThan(2);
+    expect(attempts, 'the dead process was in the way').to.be.greaterThan(2);
     expect(performance.now() - startedAt).to.be.lessThan(5_000);
     expect(await names()).to.deep.equal({ 'u-1': 'Anna', 'u-2': 'Bob' });
   });
@@ -100,10 +106,10 @@ describe('MongoDB read store', () => {
     await connection.db
       .collection<StoredDocument>('users')
       .replaceOne({ _id: 'u-1' }, { version: 2, name: 'by the other' }, { session: other });
-    const before = sessions;
+    const before = attempts;
     const writing = store.write({ documents: [user('u-2', 1, 'Bob'), user('u-1', 2, 'Anna')] });
     await eventually(() => {
-      expect(sessions).to.be.greaterThan(before + 1);
+      expect(attempts).to.be.greaterThan(before + 1);
     });
     await end(other);
     await other.endSession();
@@ -127,6 +133,14 @@ describe('MongoDB read store', () => {
     expect(await names()).to.deep.equal({ 'u-1': 'Ann' });
   });
 
+  it('is stale when a document or checkpoint that should be absent is there', async () => {
+    const checkpoint = { name: 'users', onlyIf: null, checkpoint: { position: 1, storeId: 's' } };
+    await store.write({ documents: [user('u-1', 1, 'Ann')], checkpoint });
+    expect(await store.write({ documents: [user('u-2', 1, 'Bob'), user('u-1', 1, 'Anna')] })).to.equal('stale');
+    expect(await store.write({ documents: [user('u-2', 1, 'Bob')], checkpoint })).to.equal('stale');
+    expect(await names()).to.deep.equal({ 'u-1': 'Ann' });
+  });
+
   it('says STORE_UNAVAILABLE when nobody knows whether the commit took effect, and the repeat tells', async () => {
     // Twice, since the driver sends a commit again by itself
     await failNext(2, { failCommands: ['commitTransaction'], closeConnection: true });
@@ -144,14 +158,14 @@ describe('MongoDB read store', () => {
   });
 
   it('tries again by itself when the server ends its transaction', async () => {
-    const before = sessions;
+    const before = attempts;
     await failNext(1, {
       failCommands: ['insert'],
       errorCode: 251,
       errorLabels: ['TransientTransactionError'],
     });
     expect(await store.write({ documents: [user('u-1', 1, 'Ann')] })).to.equal('written');
-    expect(sessions - before).to.equal(2);
+    expect(attempts - before).to.equal(2);
   });
 
   it('says STORE_UNAVAILABLE when a read is refused', async () => {
@@ -194,7 +208,7 @@ describe('MongoDB read store', () => {
   }
 
   it('refuses an index of the name with other options, saying which', async () => {
-    await connection.db.collection('orders').createIndex({ status: 1 }, { unique: true });
+    await connection.db.collection('orders').createIndexes([{ key: { status: 1 }, unique: true }]);
     const error = await failure(store.prepare('orders', [{ status: 1 }]));
     expect(hasCode(error, 'STORE_UNUSABLE'), String(error)).to.equal(true);
     expect(String(error)).to.contain('orders').and.to.contain('status_1');

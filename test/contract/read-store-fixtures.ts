@@ -23,7 +23,7 @@ export const put = (document: StoredDocument, onlyIf: DocumentWrite['onlyIf'] = 
 /** Writes documents that have to be written. */
 export const store = async (readStore: ReadStore, ...documents: readonly StoredDocument[]): Promise<void> => {
   const outcome = await readStore.write({ documents: documents.map((document) => put(document)) });
-  if (outcome !== 'written') throw new Error(`expected written, not ${String(outcome)}`);
+  if (outcome !== 'written') throw new Error(`expected written, not ${JSON.stringify(outcome)}`);
 };
 
 export const readOne = async (readStore: ReadStore, id: string): Promise<StoredDocument | undefined> =>

@@ -91,7 +91,7 @@ export const useServices = (): UsedServices => {
     return current;
   };
 
-  before(async () => {
+  before(async function () {
     const services = await resolveOnce();
     const name = `test_${process.pid.toString(36)}_${randomBytes(5).toString('hex')}`;
     const { managementUrl } = services;
@@ -114,10 +114,10 @@ export const useServices = (): UsedServices => {
         await Promise.all([dropVhost(managementUrl, name), dropDatabase(mongodbUrl)]);
       },
     };
-  });
-
-  after(async () => {
-    await current?.drop();
+    // Last of all: the after hooks of the describe, which run in the order of their making, close what uses these.
+    this.test?.parent?.afterAll('drops vhost and database', async () => {
+      await current?.drop();
+    });
   });
 
   return {

@@ -24,7 +24,8 @@ export type EventDocument = {
 /** Positions `_id` to `last`; `at`, by the server's clock, is when they were written or last taken over. */
 export type OutboxDocument = { readonly _id: number; readonly last: number; readonly at: Date };
 
-export type StoreDocument = { readonly _id: 'store'; readonly id: string };
+/** `contendedAt`: when a writer last told that it loses every race for a position. */
+export type StoreDocument = { readonly _id: 'store'; readonly id: string; readonly contendedAt?: Date };
 
 export type Collections = {
   readonly events: Collection<EventDocument>;

@@ -7,6 +7,7 @@ import { failureOf, toStoreError } from '../../mongodb/errors.js';
 import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
 import type { AppendTransaction } from './append-transaction.js';
 import { failCall, isOpen, makeCall, planBatch, settle, settleFound, type Waiting } from './batch.js';
+import type { Contention } from './contention.js';
 import type { Tail } from './reads.js';
 
 type Deps = {
@@ -15,9 +16,10 @@ type Deps = {
   /** Current version of the stream of each tail; `afterVersion` is where to look first. */
   readonly versionsOf: (tails: readonly Tail[]) => Promise<readonly number[]>;
   readonly findByCommand: (commandIds: readonly string[]) => Promise<ReadonlyMap<string, StoredCommand>>;
-  readonly endAbandonedTransactions: () => Promise<number>;
+  /** Called when the head stands still; never fails. */
+  readonly endAbandonedTransactions: () => Promise<void>;
+  readonly contention: Contention;
   readonly newId: () => string;
-  readonly onAbandoned: (count: number) => void;
 };
 
 const batchEvents = 500;
@@ -26,10 +28,7 @@ const grownBatchEvents = 2_000;
 const batchBytes = 4_000_000;
 const giveUpAfterMs = 15_000;
 const knownStreams = 50_000;
-
-/** Longest wait before try `failures` + 1: short for a lost race, which is over in milliseconds. */
-const longestWaitMs = (failures: number, canRead: boolean): number =>
-  canRead ? Math.min(50, 2 ** failures) : Math.min(1_000, 50 * 2 ** failures);
+const longestTurnMs = 50;
 
 /**
  * Merges all that waits to be appended into one transaction, one at a time in this process. A batch goes off when the
@@ -44,8 +43,13 @@ export const makeGroupCommit = (deps: Deps) => {
   let closed = false;
   /** Last position known to be committed by a majority; null: read it. */
   let head: number | null = null;
+  /** The head that was tried last, and since when it is that. */
+  let [triedHead, headMovedAt] = [-1, 0];
   /** What streams have at least; they only grow. Never wrong, so forgetting one costs a read and nothing else. */
   const known = new LRUCache<string, number>({ max: knownStreams });
+
+  /** How long a transaction takes of late: what other writers wait for. */
+  let turnMs = 5;
 
   const learn = (key: string, version: number): void => {
     if (version > (known.get(key) ?? 0)) known.set(key, version);
@@ -75,21 +79,22 @@ export const makeGroupCommit = (deps: Deps) => {
     return null;
   };
 
-  const endAbandoned = async (): Promise<void> => {
-    // Its own failure tells nothing new: the next try fails too.
-    const count = await deps.endAbandonedTransactions().catch(() => 0);
-    if (count > 0) deps.onAbandoned(count);
-  };
-
   /** After a failed try: settles what it can. Throws when the store cannot be read either. */
   const recover = async (error: unknown, batch: readonly Waiting[]): Promise<void> => {
     switch (failureOf(error)) {
       case 'writeConflict':
       case 'transient':
-        // Nothing is stored, and the other writer may not have committed yet: there is nothing to ask but the head.
-        head = await deps.headPosition();
+        // Nothing is stored, and the other writer may not have committed yet: there is nothing to ask but, in the next
+        // try, the head.
+        head = null;
         return;
-      case 'duplicateKey':
+      case 'duplicateKey': {
+        const headNow = await deps.headPosition();
+        // Somebody else stored there: reason enough. A conflict among the commits, if there is one too, shows next time.
+        if (headNow === head) await askStore(batch);
+        head = null;
+        return;
+      }
       case 'unknownCommit':
       case 'unavailable':
         // An unknown commit may even take effect after this read. Then it holds the position and the command ids, so
@@ -110,8 +115,14 @@ export const makeGroupCommit = (deps: Deps) => {
   /** @returns why the batch was not stored; null: it was */
   const store = async (batch: readonly Waiting[]): Promise<unknown> => {
     head ??= await deps.headPosition();
+    if (head !== triedHead) {
+      triedHead = head;
+      headMovedAt = performance.now();
+    }
     try {
+      const startedAt = performance.now();
       const recorded = await deps.appendTransaction(batch, head);
+      turnMs = (turnMs * 3 + Math.min(longestTurnMs, performance.now() - startedAt)) / 4;
       batch.forEach((waiting, at) => {
         const events = recorded[at] ?? [];
         const last = events.at(-1);
@@ -128,9 +139,15 @@ export const makeGroupCommit = (deps: Deps) => {
     }
   };
 
+  /** Waits for about the turn of another writer; the next batch gathers meanwhile. */
+  const giveWay = async (): Promise<void> => {
+    await delay(Math.random() * 2 * turnMs);
+    head = null;
+  };
+
   const run = async (): Promise<void> => {
     let failures = 0;
-    let [progressAt, headMovedAt] = [0, 0];
+    let progressAt = 0;
     for (;;) {
       await loopDrained();
       const limits = { events: Math.min(grownBatchEvents, batchEvents * (failures + 1)), bytes: batchBytes };
@@ -141,7 +158,6 @@ export const makeGroupCommit = (deps: Deps) => {
         return;
       }
       if (failures === 0) progressAt = headMovedAt = performance.now();
-      const headBefore = head;
       let cause: unknown;
       let canRead = true;
       if (ask.length === 0) queue = rest;
@@ -155,22 +171,25 @@ export const makeGroupCommit = (deps: Deps) => {
       }
       if (cause === null) {
         failures = 0;
+        if (deps.contention.isOn()) await giveWay();
         continue;
       }
       failures += 1;
       // Ahead of what came meanwhile, in the old order.
       if (ask.length === 0) queue = [...batch, ...queue];
       if (!tried.every(isOpen)) progressAt = performance.now();
-      if (head !== headBefore) headMovedAt = performance.now();
-      else if (canRead && performance.now() - headMovedAt >= standstillMs) {
-        await endAbandoned();
+      if (canRead && performance.now() - headMovedAt >= standstillMs) {
+        await deps.endAbandonedTransactions();
         headMovedAt = performance.now();
       }
       if (performance.now() - progressAt >= giveUpAfterMs) {
         const message = `MongoDB stored nothing of ${tried.length} commits in ${giveUpAfterMs} ms: ${asError(cause).message}`;
         for (const waiting of tried) failCall(waiting, new WarrenError('STORE_UNAVAILABLE', message, { cause }));
         failures = 0;
-      } else await delay(Math.random() * longestWaitMs(failures, canRead));
+      } else if (canRead) {
+        deps.contention.lost(failures);
+        await delay(Math.random() * turnMs);
+      } else await delay(Math.random() * Math.min(1_000, 50 * 2 ** failures));
     }
   };
 

@@ -1,5 +1,5 @@
 /** One host of a broker URL. `name` may be logged: it has no password. */
-export type BrokerHost = { readonly url: string; readonly name: string };
+export type BrokerHost = { readonly url: string; readonly name: string; readonly vhost: string };
 
 const shape = /^(amqps?):\/\/(?:([^/?]*)@)?([^/?@]+)(\/[^?]*)?(?:\?(.*))?$/;
 
@@ -18,5 +18,6 @@ export const parseBrokerUrl = (url: string, heartbeatSeconds: number): readonly 
   return found.map((host) => ({
     url: `${scheme}://${login === undefined ? '' : `${login}@`}${host}${path}?${parameters.toString()}`,
     name: `${host}${path}`,
+    vhost: path.length > 1 ? decodeURIComponent(path.slice(1)) : '/',
   }));
 };

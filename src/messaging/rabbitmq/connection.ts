@@ -40,11 +40,13 @@ export const clientName = (role: string): string => `warren/${role}@${hostname()
 const connectionName = (role: string, purpose: string): string =>
   `warren/${role}/${purpose}@${hostname()}#${process.pid}`;
 
-/** amqplib shows the broker's refusals as dumped frames; these are the two that a person can mend. */
-const explain = (error: Error): string => {
+/** What a person can mend, in words: amqplib shows a refused vhost only as the frame that it did not expect. */
+const explain = (error: Error, host: BrokerHost): string => {
   if (/ACCESS.REFUSED/.test(error.message)) return 'the broker refuses user or password';
-  const vhost = /vhost (\S+) not found/.exec(error.message)?.[1];
-  if (vhost !== undefined) return `the broker has no vhost ${vhost}`;
+  if (error.message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose')) {
+    return `the broker has no vhost ${host.vhost}, or the user may not use it`;
+  }
+  // The error of several tried addresses has no text of its own.
   return error.message === '' ? ((error as NodeJS.ErrnoException).code ?? error.name) : error.message;
 };
 
@@ -63,7 +65,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
 
   /** One line a change: the same reason again is silent. */
   const say = (host: BrokerHost, error: Error): void => {
-    const reason = explain(error);
+    const reason = explain(error, host);
     if (said === reason) return;
     said = reason;
     const entry = { host: host.name, reason };

@@ -4,7 +4,7 @@ import { makeBatchLoop } from '../batch-loop.js';
 import { makeHandleBatch } from '../handle-batch.js';
 import type { BatchHandler, Consumer, ConsumeOptions, OutgoingMessage } from '../message-bus.js';
 import type { MessagingMetrics } from '../messaging-metrics.js';
-import type { Answer, SendOutcome } from '../settlement.js';
+import { runsOf, type Answer, type SendOutcome } from '../settlement.js';
 import { keepChannel } from './channel-loop.js';
 import type { BrokerConnection } from './connection.js';
 import { toDelivery } from './delivery.js';
@@ -31,8 +31,8 @@ export type ConsumerDeps = {
 type Session = { readonly channel: Channel; open: boolean; consuming: boolean };
 type Item = { readonly session: Session; readonly message: ConsumeMessage };
 
-/** Single nacks that the broker surely takes in before a channel closes; see `handBack`. */
-const safeSingles = 16;
+/** Commands that the broker takes in before it closes a channel: it loses those beyond 32. */
+const safeSingles = 24;
 
 export const makeConsumer = (deps: ConsumerDeps): Consumer => {
   const { queue, options, publisher } = deps;
@@ -65,22 +65,25 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
   });
 
   /**
-   * The only place that settles. Batches come one after the other, so everything below this batch is settled, and
-   * one ack of its last finished delivery covers the rest: the broker loses single acks beyond 32 in flight when the
-   * channel closes. Those that are not acked are told first, since an ack of many skips what is settled already.
+   * The only place that settles. Batches come one after the other, so everything below this one is settled and each
+   * run of equal answers is one command: the broker loses single ones beyond 32 in flight when the channel closes.
    */
   const answer = (batch: readonly Item[], answers: readonly Answer[]): void => {
     const on = batch[0]?.session;
     // A dead channel's deliveries are the broker's again; to settle them on another would settle the wrong ones.
     if (!on?.open) return;
-    let lastDone: ConsumeMessage | null = null;
-    for (const [index, { message }] of batch.entries()) {
-      const how = answers[index] ?? 'reject';
-      if (how === 'ack') lastDone = message;
-      else if (how === 'giveBack') on.channel.nack(message, false, true);
-      else on.channel.reject(message, how === 'reject');
+    let first = 0;
+    for (const { answer: how, last } of runsOf(answers)) {
+      const run = batch.slice(first, last + 1);
+      first = last + 1;
+      const end = run.at(-1)?.message;
+      if (!end) return;
+      if (how === 'ack') on.channel.ack(end, true);
+      else if (how === 'giveBack') on.channel.nack(end, true, true);
+      else if (how === 'refuse') on.channel.nack(end, true, false);
+      // Since 4.3 only this counts against the delivery limit, and there is no reject of many.
+      else for (const { message } of run) on.channel.reject(message, true);
     }
-    if (lastDone) on.channel.ack(lastDone, true);
   };
 
   const loop = makeBatchLoop<Item>(options.batchSize, async (batch) => {
@@ -127,8 +130,9 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
   });
 
   /**
-   * Of hundreds of single nacks the broker may still hold most when the channel closes, and with them the ack that
-   * comes after. So one nack covers all that is unstarted, which is possible once nothing below it is unsettled.
+   * A batch in hand lies below what is unstarted, so only single nacks can hand that back before it ends. Of 150 of
+   * them the broker still held some when the channel closed, and lost the batch's ack that came behind (3.10). So
+   * many wait for the batch, and go back as one.
    */
   const handBack = async (on: Session): Promise<void> => {
     const unstarted = loop.takeWaiting();

@@ -22,7 +22,7 @@ export const mismatchError = (cause: Error): WarrenError | null => {
 };
 
 const declareAll = async (channel: Channel, topology: Topology): Promise<void> => {
-  // Sent without waiting for each other, answered in order: a hundred declarations are one round trip.
+  // amqplib sends them in this order, each after the answer to the one before.
   await Promise.all([
     ...topology.queues.map((queue) =>
       channel.assertQueue(queue.name, { durable: true, arguments: { ...queue.arguments } }),

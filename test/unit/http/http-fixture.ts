@@ -64,7 +64,7 @@ export type Fixture = {
   readonly broker: { outcome: PublishOutcome; request: (message: OutgoingMessage) => Promise<Buffer> };
   readonly health: { now: Readiness };
   putDocument(collection: string, document: StoredDocument): Promise<void>;
-  putCheckpoint(name: string, position: number, from: number | null): Promise<void>;
+  putCheckpoint(name: string, position: number, from: number | null, ofStore?: string): Promise<void>;
 };
 
 /** The whole HTTP face over memory, without a port. `overrides` replace what a test wants to see fail. */
@@ -108,10 +108,10 @@ export const makeFixture = (overrides: Partial<HttpServerDeps> = {}): Fixture =>
     putDocument: async (collection, document) => {
       await readStore.write({ documents: [{ collection, document, onlyIf: 'any' }] });
     },
-    putCheckpoint: async (name, position, from) => {
+    putCheckpoint: async (name, position, from, ofStore = storeId) => {
       await readStore.write({
         documents: [],
-        checkpoint: { name, onlyIf: from, checkpoint: { position, storeId } },
+        checkpoint: { name, onlyIf: from, checkpoint: { position, storeId: ofStore } },
       });
     },
   };

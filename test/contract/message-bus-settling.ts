@@ -1,0 +1,212 @@
+import { expect } from 'chai';
+import type { Delivery, Outcome } from '../../src/messaging/message-bus.js';
+import { parkedQueue } from '../../src/messaging/topology.js';
+import {
+  ack,
+  collectFrom,
+  declareQueue,
+  idOf,
+  messageTo,
+  retryDelaysMs,
+  send,
+  type BusOf,
+} from './message-bus-fixtures.js';
+
+/** All that a sender may set and that a message keeps on any way. */
+const kept = {
+  messageId: 'm-1',
+  correlationId: 'correlation',
+  replyTo: 'reply',
+  type: 'user.create',
+  timestamp: 1_769_860_800,
+  contentType: 'application/json',
+};
+const retry: Outcome = { do: 'retry', cause: new Error('not this time') };
+
+export const describeSettling = (busTest: BusOf): void => {
+  describe('outcomes', () => {
+    it('giveBack: the message comes back at once and counts as no attempt; ack: it does not come back', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const givenBack = new Set<string>();
+      const collector = collectFrom(adapter, queue, (delivery) => {
+        const id = idOf(delivery);
+        if (!id.startsWith('back') || givenBack.has(id)) return ack;
+        givenBack.add(id);
+        return { do: 'giveBack' };
+      });
+      await send(
+        adapter,
+        ['done-1', 'back-1', 'done-2', 'back-2'].map((id) => messageTo(queue, id)),
+      );
+      await eventually(() => {
+        expect(collector.ids()).to.have.lengthOf(6);
+      });
+      await send(adapter, [messageTo(queue, 'marker')]);
+      await eventually(() => {
+        expect(collector.ids()).to.include('marker');
+      });
+      expect(collector.ids()).to.have.members(['done-1', 'back-1', 'done-2', 'back-2', 'back-1', 'back-2', 'marker']);
+      const again = collector.deliveries.slice(4, 6);
+      expect(again.map(({ redelivered, retries }) => [redelivered, retries])).to.deep.equal([
+        [true, 0],
+        [true, 0],
+      ]);
+    });
+
+    it('retry: the message comes back unchanged, after the delay, with one attempt more', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const times: number[] = [];
+      const collector = collectFrom(adapter, queue, (delivery) => {
+        if (idOf(delivery) !== 'm-1') return ack;
+        times.push(performance.now());
+        return delivery.retries < 2 ? retry : ack;
+      });
+      const message = messageTo(queue, 'm-1', { ...kept, headers: { tenant: 't-1', integer: 17 } });
+      await send(adapter, [message, messageTo(queue, 'neighbour')]);
+      await eventually(() => {
+        expect(collector.ids()).to.have.lengthOf(4);
+      });
+      const attempts = collector.deliveries.filter((delivery) => idOf(delivery) === 'm-1');
+      expect(attempts.map(({ retries }) => retries)).to.deep.equal([0, 1, 2]);
+      for (const attempt of attempts) {
+        expect(attempt.body.equals(message.body)).to.equal(true);
+        expect(attempt.properties).to.deep.include(kept);
+        expect(attempt.properties.headers).to.deep.include({ tenant: 't-1', integer: 17 });
+        expect(attempt.queue).to.equal(queue);
+      }
+      const [first = 0, second = 0, third = 0] = times;
+      // Some milliseconds less, since the clocks of broker and test are not the same
+      expect(second - first).to.be.greaterThan(retryDelaysMs[0] - 20);
+      expect(third - second).to.be.greaterThan(retryDelaysMs[1] - 20);
+    });
+
+    it('retry after the last delay: the message is parked with the cause of the last failure', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const collector = collectFrom(adapter, queue, ({ retries }) => ({
+        do: 'retry',
+        cause: new Error(`failure ${retries + 1}`),
+      }));
+      const parked = collectFrom(adapter, parkedQueue(queue));
+      await send(adapter, [messageTo(queue, 'm-1', kept)]);
+      await eventually(() => {
+        expect(parked.ids()).to.deep.equal(['m-1']);
+      });
+      expect(collector.deliveries.map(({ retries }) => retries)).to.deep.equal([0, 1, 2]);
+      expect(parked.deliveries[0]?.properties).to.deep.include(kept);
+      expect(parked.deliveries[0]?.properties.headers).to.deep.include({
+        'parked-reason': 'RETRIES_EXHAUSTED',
+        'parked-error': 'failure 3',
+        'parked-attempts': 3,
+        'parked-queue': queue,
+      });
+    });
+
+    it('park: the message moves aside with its reason, and its neighbours are handled', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const cause = new Error('é'.repeat(5000));
+      const collector = collectFrom(adapter, queue, (delivery) =>
+        idOf(delivery) === 'm-1' ? { do: 'park', reason: 'SCHEMA', cause } : ack,
+      );
+      const before = Date.now();
+      const message = messageTo(queue, 'm-1', { ...kept, headers: { tenant: 't-1' } });
+      await send(adapter, [messageTo(queue, 'before'), message, messageTo(queue, 'after')]);
+      const parked = collectFrom(adapter, parkedQueue(queue));
+      await eventually(() => {
+        expect(parked.ids()).to.deep.equal(['m-1']);
+        expect(collector.ids()).to.deep.equal(['before', 'm-1', 'after']);
+      });
+      const [delivery] = parked.deliveries;
+      expect(delivery?.body.equals(message.body)).to.equal(true);
+      expect(delivery?.properties).to.deep.include(kept);
+      const { headers = {} } = delivery?.properties ?? {};
+      expect(headers).to.deep.include({
+        tenant: 't-1',
+        'parked-reason': 'SCHEMA',
+        'parked-attempts': 1,
+        'parked-queue': queue,
+      });
+      const error = headers['parked-error'] as string;
+      expect(Buffer.byteLength(error)).to.be.within(4000, 4096);
+      expect(cause.message.startsWith(error)).to.equal(true);
+      expect(Date.parse(headers['parked-at'] as string)).to.be.within(before - 1000, Date.now() + 1000);
+    });
+
+    it('retry and park: what would act again in the broker moves to headers original-*', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const [queue, copies] = [newName('q'), newName('q')];
+      await declareQueue(adapter, queue);
+      await declareQueue(adapter, copies);
+      const properties = {
+        expiration: '60000',
+        userId: 'guest',
+        headers: { 'x-mine': 1, CC: [copies], tenant: 't-1' },
+      };
+      const collector = collectFrom(adapter, queue, ({ retries }) =>
+        retries === 0 ? retry : { do: 'park', reason: 'SCHEMA', cause: new Error('no') },
+      );
+      await send(adapter, [messageTo(queue, 'm-1', properties)]);
+      const parked = collectFrom(adapter, parkedQueue(queue));
+      await eventually(() => {
+        expect(parked.ids()).to.deep.equal(['m-1']);
+      });
+      for (const delivery of [collector.deliveries[1], parked.deliveries[0]]) {
+        const { expiration, userId, headers } = delivery?.properties ?? {};
+        expect([expiration, userId]).to.deep.equal([undefined, undefined]);
+        expect(headers).to.not.have.any.keys('x-mine', 'CC');
+        expect(headers).to.deep.include({
+          tenant: 't-1',
+          'original-expiration': '60000',
+          'original-user-id': 'guest',
+          'original-x-mine': 1,
+          'original-CC': [copies],
+        });
+      }
+    });
+
+    it('a handler that throws: all of its batch is retried', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const deliveries: Delivery[] = [];
+      const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
+        deliveries.push(...batch);
+        if (batch.some(({ retries }) => retries === 0)) throw new Error('out of order');
+        return batch.map(() => ack);
+      };
+      await send(
+        adapter,
+        ['a', 'b', 'c'].map((id) => messageTo(queue, id)),
+      );
+      const consumer = adapter.consume(queue, handle, { prefetch: 10, batchSize: 10 });
+      await eventually(() => {
+        const again = deliveries.filter(({ retries }) => retries === 1);
+        expect(again.map(idOf)).to.have.members(['a', 'b', 'c']);
+      });
+      expect(consumer.isConsuming()).to.equal(true);
+      expect(deliveries).to.have.lengthOf(6);
+    });
+
+    it('counts no attempts that a sender only claims', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const claims = ['many', -1, 1.5, true];
+      await send(
+        adapter,
+        claims.map((claim, n) => messageTo(queue, `m-${n}`, { headers: { 'retry-attempt': claim } })),
+      );
+      const collector = collectFrom(adapter, queue);
+      await eventually(() => {
+        expect(collector.deliveries.map(({ retries }) => retries)).to.deep.equal([0, 0, 0, 0]);
+      });
+    });
+  });
+};

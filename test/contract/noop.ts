@@ -1,0 +1,47 @@
+import type { RecordedEvent } from '../../src/core/message.js';
+import type { EventStore } from '../../src/event-store/event-store.js';
+import type { MessageBus } from '../../src/messaging/message-bus.js';
+import type { ReadStore } from '../../src/read-store/read-store.js';
+
+// Adapters that open, accept everything and do nothing. A test of a contract suite that passes with them guards nothing.
+
+const nothing: AsyncIterable<RecordedEvent> = {
+  async *[Symbol.asyncIterator]() {
+    // No events
+  },
+};
+const doNothing = async (): Promise<void> => {
+  // Nothing
+};
+
+export const makeNoopEventStore = (): EventStore => ({
+  open: doNothing,
+  append: async () => [],
+  readTails: async () => [],
+  readStream: () => nothing,
+  readAll: () => nothing,
+  findByCommand: async () => new Map(),
+  headPosition: async () => 0,
+  storeId: async () => '',
+  outbox: { confirm: doNothing, takeOver: async () => [] },
+  close: doNothing,
+});
+
+export const makeNoopReadStore = (): ReadStore => ({
+  prepare: doNothing,
+  read: async () => new Map(),
+  write: async () => 'written',
+  list: async () => [],
+  checkpoint: async () => null,
+  close: doNothing,
+});
+
+export const makeNoopMessageBus = (): MessageBus => ({
+  declare: doNothing,
+  publish: async (messages) => messages.map(() => 'confirmed'),
+  reply: doNothing,
+  request: async () => Buffer.alloc(0),
+  consume: () => ({ ready: Promise.resolve(), isConsuming: () => false, stop: doNothing }),
+  status: () => 'down',
+  close: doNothing,
+});

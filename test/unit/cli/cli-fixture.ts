@@ -1,0 +1,84 @@
+import { Writable } from 'node:stream';
+import { runCli, type CliDeps } from '../../../src/cli/cli.js';
+import { loadConfig } from '../../../src/config.js';
+import { indexDomains } from '../../../src/core/domain.js';
+import { domains } from '../../../src/domains/registry.js';
+import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
+
+export const sink = () => {
+  const chunks: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      chunks.push(String(chunk));
+      done();
+    },
+  });
+  return { stream, text: () => chunks.join('') };
+};
+
+export const realUrls = { RABBITMQ_URL: 'amqp://127.0.0.1:1', MONGODB_URL: 'mongodb://127.0.0.1:1/x' };
+
+export type FakeBus = {
+  outcome: PublishOutcome;
+  reply: () => Promise<Buffer>;
+  declare: () => Promise<void>;
+  /** What was done with it, in order. */
+  readonly calls: string[];
+  readonly messages: OutgoingMessage[];
+};
+
+/** Runs the command line with what a test gives and gives back what a shell would see. */
+export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<CliDeps> = {}) => {
+  const bus: FakeBus = {
+    outcome: 'confirmed',
+    reply: () => Promise.reject(new Error('no reply was set up')),
+    declare: () => Promise.resolve(),
+    calls: [],
+    messages: [],
+  };
+  const started: { roles: readonly string[]; names: readonly string[] }[] = [];
+  const run = async (...args: readonly string[]) => {
+    const out = sink();
+    const err = sink();
+    const exitCode = await runCli(
+      {
+        version: '1.2.3',
+        domains: indexDomains(domains),
+        loadConfig: () => loadConfig(environment),
+        startRoles: async (roles, names) => {
+          started.push({ roles, names });
+        },
+        makeBus: () => ({
+          declare: () => {
+            bus.calls.push('declare');
+            return bus.declare();
+          },
+          publish: async (messages) => {
+            bus.calls.push('publish');
+            bus.messages.push(...messages);
+            return messages.map(() => bus.outcome);
+          },
+          request: async (message, timeoutMs) => {
+            bus.calls.push(`request ${timeoutMs}`);
+            bus.messages.push(message);
+            return bus.reply();
+          },
+          close: async () => {
+            bus.calls.push('close');
+          },
+        }),
+        topologyOf: () => ({ queues: [], exchanges: [], bindings: [] }),
+        openEventStore: () => Promise.reject(new Error('no event store was set up')),
+        newId: () => 'made-id',
+        now: () => new Date(0),
+        interrupted: () => new AbortController().signal,
+        stdout: out.stream,
+        stderr: err.stream,
+        ...overrides,
+      },
+      args,
+    );
+    return { exitCode, out: out.text(), err: err.text() };
+  };
+  return { run, bus, started };
+};

@@ -1,0 +1,156 @@
+import { expect } from 'chai';
+import { Writable } from 'node:stream';
+import { eventLine, printEvents, type EventSource } from '../../../src/cli/events.js';
+import { makePrinter } from '../../../src/cli/output.js';
+import type { RecordedEvent } from '../../../src/core/message.js';
+import { makeApp } from '../../../src/http/app.js';
+import { eventRoutes } from '../../../src/http/events.js';
+import { makeLogger } from '../../../src/logger.js';
+import { WarrenError } from '../../../src/errors.js';
+import { eventually } from '../../helpers/eventually.js';
+import { domainIndex, eventAt, eventsInArray } from '../http/http-fixture.js';
+import { makeCli, realUrls } from './cli-fixture.js';
+
+const line = (position: number) => `${eventLine(eventAt(position))}\n`;
+
+const storeOf = (events: readonly RecordedEvent[], calls: string[] = []) => ({
+  openEventStore: async () => ({
+    ...eventsInArray(events),
+    close: async () => {
+      calls.push('close');
+    },
+  }),
+});
+
+describe('warren events', () => {
+  const three = [eventAt(1), eventAt(2, { type: 'user.updated', version: 2 }), eventAt(3, { aggregateId: 'u-2' })];
+
+  it('prints one line an event: position, time, type, stream@version, payload; then closes the store', async () => {
+    const calls: string[] = [];
+    const result = await makeCli(realUrls, storeOf([eventAt(7)], calls)).run('events');
+    const payload = '{"email":"ann@example.org","name":"Ann"}';
+    expect(result).to.deep.equal({
+      exitCode: 0,
+      out: `7 2026-01-31T12:00:00.000Z user.created user/u-1@1 ${payload}\n`,
+      err: '',
+    });
+    expect(calls).to.deep.equal(['close']);
+  });
+
+  it('selects by position and type, and ends at the limit', async () => {
+    const positions = async (...args: string[]) => {
+      const { out } = await makeCli(realUrls, storeOf(three)).run('events', ...args);
+      return out.split('\n').flatMap((text) => (text === '' ? [] : [Number(text.split(' ')[0])]));
+    };
+    expect(await positions('--after', '1')).to.deep.equal([2, 3]);
+    expect(await positions('--type', 'user.created')).to.deep.equal([1, 3]);
+    expect(await positions('--type', 'user.created,user.updated', '--limit', '2')).to.deep.equal([1, 2]);
+    expect(await positions('--limit', '0')).to.deep.equal([]);
+  });
+
+  it('prints whole events with --json', async () => {
+    const { out } = await makeCli(realUrls, storeOf([eventAt(1)])).run('events', '--json');
+    expect(JSON.parse(out)).to.deep.equal({ ...eventAt(1), timestamp: '2026-01-31T12:00:00.000Z' });
+  });
+
+  it('calls an unknown type or a limit that is no number wrong usage: exit 64', async () => {
+    const { run } = makeCli(realUrls, storeOf(three));
+    expect(await run('events', '--type', 'user.flown')).to.include({ exitCode: 64, out: '' });
+    expect(await run('events', '--limit', 'many')).to.include({ exitCode: 64, out: '' });
+  });
+
+  it('exits 69 when the store is away', async () => {
+    const openEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
+    const result = await makeCli(realUrls, { openEventStore }).run('events');
+    expect(result).to.deep.equal({ exitCode: 69, out: '', err: 'MongoDB is away\n' });
+  });
+
+  it('reads page after page over HTTP in embedded mode', async () => {
+    const many = Array.from({ length: 1201 }, (_, index) => eventAt(index + 1));
+    const routes = eventRoutes({ domains: domainIndex, eventStore: eventsInArray(many) });
+    const app = makeApp({ log: makeLogger('silent'), routes, maxBodyBytes: 1024 });
+    const port = new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port;
+    try {
+      const { run } = makeCli({ HTTP_PORT: port });
+      expect((await run('events')).out).to.equal(many.map((event) => line(event.position)).join(''));
+      expect((await run('events', '--limit', '600', '--after', '1', '--type', 'user.created')).out).to.equal(
+        many
+          .slice(1, 601)
+          .map((event) => line(event.position))
+          .join(''),
+      );
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('warren events --follow', () => {
+  const follow = (source: EventSource, stop: AbortController) => {
+    const printed: string[] = [];
+    const complaints: string[] = [];
+    const done = printEvents(
+      source,
+      { follow: true, after: 0 },
+      {
+        eventTypes: [],
+        interrupted: () => stop.signal,
+        print: async (text) => {
+          printed.push(text);
+          return true;
+        },
+        complain: (text) => complaints.push(text),
+      },
+    );
+    return { printed, complaints, done };
+  };
+
+  it('goes on with new events, each once, until it is interrupted', async () => {
+    const events = [eventAt(1)];
+    const store = eventsInArray(events);
+    const stop = new AbortController();
+    const { printed, done } = follow(({ afterPosition }) => store.readAll({ afterPosition }), stop);
+    await eventually(() => {
+      expect(printed).to.deep.equal([line(1)]);
+    });
+    events.push(eventAt(2));
+    await eventually(() => {
+      expect(printed).to.deep.equal([line(1), line(2)]);
+    });
+    stop.abort();
+    await done;
+  });
+
+  it('outlives an outage, and says so once', async () => {
+    const store = eventsInArray([eventAt(1), eventAt(2)]);
+    const stop = new AbortController();
+    let looks = 0;
+    const source: EventSource = async function* ({ afterPosition }) {
+      looks += 1;
+      if (looks === 2 || looks === 3) throw new WarrenError('STORE_UNAVAILABLE', 'Away');
+      yield* store.readAll({ afterPosition, toPosition: looks });
+    };
+    const { printed, complaints, done } = follow(source, stop);
+    await eventually(() => {
+      expect(printed).to.deep.equal([line(1), line(2)]);
+    });
+    expect(complaints).to.deep.equal(['Away; waiting for it to come back']);
+    stop.abort();
+    await done;
+  });
+
+  it('ends quietly when nobody reads any more', async () => {
+    const closed = new Writable({
+      write(_chunk, _encoding, done) {
+        done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+      },
+    });
+    const print = makePrinter(closed);
+    await printEvents(
+      ({ afterPosition }) => eventsInArray([eventAt(1), eventAt(2)]).readAll({ afterPosition }),
+      { follow: true, after: 0 },
+      { eventTypes: [], interrupted: () => new AbortController().signal, print, complain: () => undefined },
+    );
+    expect(await print('more')).to.equal(false);
+  });
+});

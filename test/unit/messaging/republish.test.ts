@@ -1,0 +1,116 @@
+import { expect } from 'chai';
+import { inspect } from 'node:util';
+import type { Delivery, MessageProperties } from '../../../src/messaging/message-bus.js';
+import { parkMessage, retriesOf, retryMessage } from '../../../src/messaging/republish.js';
+
+const deliveryWith = (properties: MessageProperties, retries = 0): Delivery => ({
+  queue: 'commands',
+  exchange: 'commands',
+  routingKey: 'user.create',
+  body: Buffer.from('{}'),
+  properties,
+  redelivered: true,
+  retries,
+});
+
+const why = { reason: 'SCHEMA', cause: new Error('name is missing'), at: new Date('2026-01-31T12:00:00Z') } as const;
+
+describe('publishing a received message again', () => {
+  const kept: MessageProperties = {
+    messageId: 'm-1',
+    correlationId: 'c-1',
+    replyTo: 'amq.rabbitmq.reply-to.x',
+    type: 'user.create',
+    timestamp: 1_700_000_000,
+    contentType: 'application/json',
+    contentEncoding: 'identity',
+    appId: 'shop',
+    priority: 3,
+  };
+
+  it('retries by the exchange of the delay, to the queue it came from, and asks to be told if that is gone', () => {
+    const message = retryMessage(deliveryWith(kept), 5000);
+    expect(message).to.include({ exchange: 'retry.5s', routingKey: 'commands', mandatory: true });
+    expect(message.body.toString()).to.equal('{}');
+    expect(message.properties).to.deep.equal({ ...kept, headers: { 'retry-attempt': 1 } });
+  });
+
+  it('counts attempts on', () => {
+    const again = deliveryWith({ headers: { 'retry-attempt': 2, traceparent: 't' } }, 2);
+    expect(retryMessage(again, 1000).properties.headers).to.deep.equal({ traceparent: 't', 'retry-attempt': 3 });
+  });
+
+  it('parks in the parked queue of its queue, with reason, error, time, attempts and queue', () => {
+    const message = parkMessage(deliveryWith({ ...kept, headers: { traceparent: 't' } }, 2), why);
+    expect(message).to.include({ exchange: '', routingKey: 'commands.parked', mandatory: true });
+    expect(message.properties).to.deep.equal({
+      ...kept,
+      headers: {
+        traceparent: 't',
+        'parked-reason': 'SCHEMA',
+        'parked-error': 'name is missing',
+        'parked-at': '2026-01-31T12:00:00.000Z',
+        'parked-attempts': 3,
+        'parked-queue': 'commands',
+      },
+    });
+  });
+
+  it('moves what would act again to headers original-*', () => {
+    const received = deliveryWith({
+      expiration: '1000',
+      userId: 'ann',
+      headers: { 'x-death': [{ count: 3 }], CC: ['a'], BCC: ['b'], 'X-Mine': 1, cc: 2 },
+    });
+    for (const message of [retryMessage(received, 1000), parkMessage(received, why)]) {
+      expect(message.properties).to.have.all.keys('headers');
+      expect(message.properties.headers).not.to.have.any.keys('x-death', 'CC', 'BCC');
+      expect(message.properties.headers).to.deep.include({
+        'original-expiration': '1000',
+        'original-user-id': 'ann',
+        'original-x-death': [{ count: 3 }],
+        'original-CC': ['a'],
+        'original-BCC': ['b'],
+        'X-Mine': 1,
+        cc: 2,
+      });
+    }
+  });
+
+  it('keeps the original of the first time when it is published again and again', () => {
+    const twice = deliveryWith({ headers: { 'original-x-death': 'first', 'x-death': 'second' } });
+    expect(retryMessage(twice, 1000).properties.headers).to.deep.equal({
+      'original-x-death': 'first',
+      'retry-attempt': 1,
+    });
+  });
+
+  it('replaces what an earlier parking said', () => {
+    const redriven = deliveryWith({ headers: { 'parked-reason': 'INVALID_JSON' } });
+    expect(parkMessage(redriven, why).properties.headers).to.include({ 'parked-reason': 'SCHEMA' });
+  });
+
+  it('cuts an error at 4096 bytes, between characters, and leaves out its stack', () => {
+    const cause = new Error(`a${'é'.repeat(4000)}`);
+    const error = String(parkMessage(deliveryWith({}), { ...why, cause }).properties.headers?.['parked-error']);
+    expect(error).to.equal(`a${'é'.repeat(2047)}`);
+    const exact = parkMessage(deliveryWith({}), { ...why, cause: new Error('x'.repeat(4096)) });
+    expect(exact.properties.headers?.['parked-error']).to.equal('x'.repeat(4096));
+  });
+
+  it('names an error that has no text', () => {
+    const message = parkMessage(deliveryWith({}), { ...why, cause: new RangeError() });
+    expect(message.properties.headers).to.include({ 'parked-error': 'RangeError' });
+  });
+
+  for (const forged of [undefined, -1, 1.5, '3', null, {}, Number.NaN, Number.POSITIVE_INFINITY]) {
+    it(`takes ${inspect(forged)} in the retry header for no attempt`, () => {
+      expect(retriesOf({ 'retry-attempt': forged })).to.equal(0);
+    });
+  }
+
+  it('reads the attempts before this one', () => {
+    expect(retriesOf({ 'retry-attempt': 3 })).to.equal(3);
+    expect(retriesOf(undefined)).to.equal(0);
+  });
+});

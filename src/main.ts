@@ -48,7 +48,7 @@ const startRole = async (role: RoleName, names: readonly string[]): Promise<void
       if (signal.aborted) return;
       // One read model that must be rebuilt stops no other: the role stays, and says that it is not ready.
       if (hasCode(error, 'STORE_CHANGED')) log.error({ err: error }, 'not ready');
-      else reject(error as Error);
+      else reject(error);
     });
   }).finally(() => running.stop());
 };

@@ -22,14 +22,3 @@ export const makePrinter = (stream: Writable): ((text: string) => Promise<boolea
       });
     });
 };
-
-/** Aborted by the first SIGINT or SIGTERM; the second one ends the process the usual way. */
-export const interruptSignal = (): AbortSignal => {
-  const controller = new AbortController();
-  const stop = (): void => {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
-    controller.abort();
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  return controller.signal;
-};

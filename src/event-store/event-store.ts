@@ -39,6 +39,12 @@ export type ReadAllOptions = {
   readonly signal?: AbortSignal;
 };
 
+export type CountRange = {
+  readonly afterPosition: number;
+  readonly toPosition: number;
+  readonly types: readonly string[];
+};
+
 export type ReadStreamOptions = { readonly afterVersion?: number; readonly limit?: number };
 
 /** Appended, not yet confirmed by the broker. */
@@ -79,6 +85,8 @@ export type EventStore = {
   readStream(stream: StreamId, options?: ReadStreamOptions): AsyncIterable<RecordedEvent>;
   /** Events by position, ascending, no hole; ends after the last one stored at the time of reading. */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
+  /** How many events of these types there are at positions after `afterPosition` up to `toPosition`; reads no event. */
+  count(range: CountRange): Promise<number>;
   /** The commands of these ids that were stored; the others are not in the map. */
   findByCommand(commandIds: readonly string[]): Promise<ReadonlyMap<string, StoredCommand>>;
   /** The last position; 0 when the store is empty. */

@@ -97,6 +97,11 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
       yield* (streams.get(streamKey(stream)) ?? []).slice(start, start + limit);
     },
     readAll,
+    count: async ({ afterPosition, toPosition, types }) => {
+      const counted = new Set(types);
+      return events.slice(Math.max(0, afterPosition), Math.max(0, toPosition)).filter(({ type }) => counted.has(type))
+        .length;
+    },
     findByCommand: async (commandIds) =>
       new Map(
         commandIds.flatMap((commandId) => {

@@ -68,6 +68,7 @@ export const makeMongodbEventStore = ({ connection, now, newId, log }: Deps): Ev
     readAll: reads.readAll,
     findByCommand: reads.findByCommand,
     headPosition: reads.headPosition,
+    count: reads.count,
     storeId: async () => (storeId ??= await open()),
     outbox: makeOutbox(collections),
     close: groupCommit.close,

@@ -27,7 +27,10 @@ export type OutgoingMessage = {
   readonly mandatory: boolean;
 };
 
-/** `unknown`: the broker may have it or not; publish it again with the same message id. */
+/**
+ * `unknown`: the broker may have it or not; publish it again with the same message id. `unroutable`: it reached no
+ * queue, or can reach none, since AMQP cannot carry its properties; to publish it again changes nothing.
+ */
 export type PublishOutcome = 'confirmed' | 'unroutable' | 'unknown';
 
 /** A message in hand. */

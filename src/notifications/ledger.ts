@@ -1,14 +1,16 @@
-import type { ReadStore, StoredDocument } from '../read-store/read-store.js';
+import type { DocumentWrite, ReadStore, StoredDocument } from '../read-store/read-store.js';
 import type { Channel, Notification } from './channel.js';
 
 export const ledgerCollection = 'notifications';
 
+export type LedgerEntry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly channel: Channel['name'] };
+
 /** `send`: it is ours to send now; `sent`: it was sent before; `busy`: another worker is at it, look again later. */
-export type Claim = 'send' | 'sent' | 'busy';
+export type Claim =
+  { readonly status: 'send'; readonly claimed: StoredDocument } | { readonly status: 'sent' | 'busy' };
 
-type Entry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly channel: Channel['name'] };
-
-export type SendResult = { readonly id: string; readonly error: string | null };
+/** How the send of a claimed entry went. */
+export type SendResult = { readonly claimed: StoredDocument; readonly error: string | null };
 
 /**
  * What was sent, one document a rule and event: a redelivered, replayed or twice published event finds its entry and
@@ -17,20 +19,22 @@ export type SendResult = { readonly id: string; readonly error: string | null };
  */
 export type Ledger = {
   open(): Promise<void>;
-  /** One claim an entry, same order. @throws WarrenError STORE_UNAVAILABLE */
-  claim(entries: readonly Entry[]): Promise<readonly Claim[]>;
-  /** Notes how the sends went; only for entries claimed with `send`. */
+  /** One claim an entry, same order; no id twice. @throws WarrenError STORE_UNAVAILABLE: ask again */
+  claim(entries: readonly LedgerEntry[]): Promise<readonly Claim[]>;
+  /** @throws WarrenError STORE_UNAVAILABLE: safe to repeat */
   note(results: readonly SendResult[]): Promise<void>;
 };
 
-const claimOf = (found: StoredDocument | undefined, now: Date): Claim => {
-  if (!found) return 'send';
-  if (found['status'] === 'sent') return 'sent';
-  const leaseUntil = found['leaseUntil'];
-  return found['status'] === 'pending' && leaseUntil instanceof Date && leaseUntil > now ? 'busy' : 'send';
-};
+/** `version` counts the changes of an entry: who knows an older one does not write over it. */
+const writeOf = (document: StoredDocument, before: StoredDocument | undefined): DocumentWrite => ({
+  collection: ledgerCollection,
+  document: { ...document, version: (before?.version ?? 0) + 1 },
+  onlyIf: before?.version ?? 'absent',
+});
 
-/** `version` counts the changes of an entry: who read an older one does not write over it. */
+const attemptsOf = (found: StoredDocument | undefined): number =>
+  typeof found?.['attempts'] === 'number' ? found['attempts'] : 0;
+
 export const makeLedger = (deps: {
   readonly readStore: ReadStore;
   readonly now: () => Date;
@@ -38,48 +42,57 @@ export const makeLedger = (deps: {
 }): Ledger => {
   const { readStore, now, leaseMs } = deps;
 
-  const change = async (
-    ids: readonly string[],
-    changed: (found: StoredDocument | undefined, id: string) => Readonly<Record<string, unknown>> | null,
-  ): Promise<void> => {
-    for (;;) {
-      const stored = await readStore.read(ledgerCollection, ids);
-      const documents = ids.flatMap((id) => {
-        const found = stored.get(id);
-        const fields = changed(found, id);
-        if (!fields) return [];
-        const document = { ...fields, _id: id, version: (found?.version ?? 0) + 1 };
-        return [{ collection: ledgerCollection, document, onlyIf: found?.version ?? ('absent' as const) }];
-      });
-      if (documents.length === 0 || (await readStore.write({ documents })) === 'written') return;
-    }
+  const isLeased = (found: StoredDocument): boolean =>
+    found['status'] === 'pending' && found['leaseUntil'] instanceof Date && found['leaseUntil'] > now();
+
+  const claimOne = ({ id, rule, channel, recipient }: LedgerEntry, found: StoredDocument | undefined) => {
+    if (found?.['status'] === 'sent') return { claim: { status: 'sent' } } as const;
+    if (found && isLeased(found)) return { claim: { status: 'busy' } } as const;
+    const leaseUntil = new Date(now().getTime() + leaseMs);
+    const fields = {
+      rule,
+      channel,
+      recipient,
+      status: 'pending',
+      attempts: attemptsOf(found) + 1,
+      sentAt: null,
+      error: null,
+    };
+    const write = writeOf({ _id: id, ...fields, leaseUntil }, found);
+    return { claim: { status: 'send', claimed: write.document }, write } as const;
+  };
+
+  const claimAll = async (entries: readonly LedgerEntry[], found: ReadonlyMap<string, StoredDocument>) => {
+    const claimed = entries.map((entry) => claimOne(entry, found.get(entry.id)));
+    const documents = claimed.flatMap(({ write }) => write ?? []);
+    const outcome = documents.length === 0 ? 'written' : await readStore.write({ documents });
+    return outcome === 'written' ? claimed.map(({ claim }) => claim) : null;
   };
 
   return {
     open: () => readStore.prepare(ledgerCollection, []),
     claim: async (entries) => {
-      const byId = new Map(entries.map((entry) => [entry.id, entry]));
-      const claims = new Map<string, Claim>();
-      await change([...byId.keys()], (found, id) => {
-        const claim = claimOf(found, now());
-        claims.set(id, claim);
-        const entry = byId.get(id);
-        if (claim !== 'send' || !entry) return null;
-        const { rule, channel, recipient } = entry;
-        const attempts = (typeof found?.['attempts'] === 'number' ? found['attempts'] : 0) + 1;
-        const leaseUntil = new Date(now().getTime() + leaseMs);
-        return { rule, channel, recipient, status: 'pending', attempts, sentAt: null, error: null, leaseUntil };
-      });
-      return entries.map(({ id }) => claims.get(id) ?? 'busy');
+      // Nearly always nothing is there yet, so it is looked up only if that turns out wrong.
+      let claims = await claimAll(entries, new Map());
+      while (!claims)
+        claims = await claimAll(
+          entries,
+          await readStore.read(
+            ledgerCollection,
+            entries.map(({ id }) => id),
+          ),
+        );
+      return claims;
     },
     note: async (results) => {
-      const byId = new Map(results.map((result) => [result.id, result]));
-      await change([...byId.keys()], (found, id) => {
-        if (!found) return null;
-        const { _id, version, leaseUntil, ...fields } = found;
-        const error = byId.get(id)?.error ?? null;
-        return { ...fields, status: error === null ? 'sent' : 'failed', sentAt: error === null ? now() : null, error };
+      const documents = results.map(({ claimed, error }) => {
+        const { leaseUntil, ...fields } = claimed;
+        const status = error === null ? 'sent' : 'failed';
+        return writeOf({ ...fields, status, sentAt: error === null ? now() : null, error }, claimed);
       });
+      if ((await readStore.write({ documents })) === 'written') return;
+      // Noted before (this is a repetition), or one ran past its lease and another worker took it: the others count.
+      for (const write of documents) await readStore.write({ documents: [write] });
     },
   };
 };

@@ -53,46 +53,52 @@ const applyEvents = async (
  * since a message may be lost for good (a purged queue) with none after it.
  */
 export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps): Applier => {
-  const { eventStore, readStore, readCheckpoint, eventTypes, onHealed } = deps;
-  const apply = async (events: readonly RecordedEvent[]): Promise<void> => {
-    const { healed } = await applyEvents(projection, deps, events);
-    if (healed > 0) onHealed(healed);
+  const { eventStore, readStore, readCheckpoint, eventTypes: types, onHealed } = deps;
+  /** Positions applied here since the last comparison. */
+  let applied = new Set<number>();
+
+  /** Did this worker itself apply every event there is? Then there is nothing to compare, and no event is read again. */
+  const appliedAll = async (afterPosition: number, toPosition: number): Promise<boolean> => {
+    let own = 0;
+    for (const position of applied) if (position > afterPosition && position <= toPosition) own += 1;
+    return own === (await eventStore.count({ afterPosition, toPosition, types }));
+  };
+
+  /** Compares one page and heals what is behind. @returns the position up to which the read model has it all */
+  const comparePage = async (afterPosition: number, toPosition: number): Promise<number> => {
+    const page: RecordedEvent[] = [];
+    const range = { afterPosition, toPosition, types, limit: pageSize };
+    for await (const event of eventStore.readAll(range)) page.push(event);
+    const behind = await lagging(page, readStore, projection.name);
+    if (behind.length > 0) {
+      const tails = behind.map(({ applied: afterVersion, ...stream }) => ({ stream, afterVersion }));
+      const missing = await readTails(eventStore, tails);
+      await applyEvents(projection, deps, missing);
+      onHealed(missing.length);
+    }
+    return page.length < pageSize ? toPosition : (page.at(-1)?.position ?? toPosition);
   };
 
   return {
-    apply,
+    apply: async (events) => {
+      const { healed } = await applyEvents(projection, deps, events);
+      if (healed > 0) onHealed(healed);
+      for (const { position } of events) applied.add(position);
+    },
     // The checkpoint says: compared up to here. It is moved only after the read model has it all, so a kill between
     // costs one more comparison.
     compareUpTo: async (position, signal) => {
       let from = await readCheckpoint();
       while ((from ?? 0) < position && !signal.aborted) {
-        const page: RecordedEvent[] = [];
-        const afterPosition = from ?? 0;
-        for await (const event of eventStore.readAll({
-          afterPosition,
-          toPosition: position,
-          types: eventTypes,
-          limit: pageSize,
-        })) {
-          page.push(event);
-        }
-        const behind = await lagging(page, readStore, projection.name);
-        if (behind.length > 0) {
-          const tails = behind.map(({ applied, ...stream }) => ({ stream, afterVersion: applied }));
-          const missing = await readTails(eventStore, tails);
-          await applyEvents(projection, deps, missing);
-          onHealed(missing.length);
-        }
-        const to = page.length < pageSize ? position : (page.at(-1)?.position ?? position);
+        const after = from ?? 0;
+        const to = (await appliedAll(after, position)) ? position : await comparePage(after, position);
         const checkpoint = { position: to, storeId: await eventStore.storeId() };
-        const outcome = await readStore.write({
-          documents: [],
-          checkpoint: { name: projection.name, onlyIf: from, checkpoint },
-        });
+        const write = { name: projection.name, onlyIf: from, checkpoint };
         // Stale: another worker compared the same range, and goes on.
-        if (outcome === 'stale') return;
+        if ((await readStore.write({ documents: [], checkpoint: write })) === 'stale') break;
         from = to;
       }
+      applied = new Set([...applied].filter((each) => each > position));
     },
   };
 };

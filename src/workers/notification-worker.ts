@@ -6,7 +6,7 @@ import type { EventStore } from '../event-store/event-store.js';
 import type { Consumer, Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
 import { notificationQueue } from '../messaging/topology.js';
 import type { Channel, Notification } from '../notifications/channel.js';
-import type { Ledger, SendResult } from '../notifications/ledger.js';
+import type { Claim, Ledger, SendResult } from '../notifications/ledger.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
 import type { Patience } from './patience.js';
 import { makeStateReader } from './state-reader.js';
@@ -21,6 +21,8 @@ type Deps = {
   readonly settings: { readonly prefetch: number; readonly batchSize: number };
   readonly patience: Patience;
 };
+
+type Sent = { readonly outcome: Outcome; readonly result?: SendResult };
 
 /**
  * One notification rule at work: ledger, then channel, then ledger. What each crash leaves is said at the ledger.
@@ -41,13 +43,22 @@ export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Work
     }
   };
 
-  const send = async (notification: Notification): Promise<SendResult> => {
+  const trySend = async (notification: Notification): Promise<string | null> => {
     try {
       await channel.send(notification);
-      return { id: notification.id, error: null };
+      return null;
     } catch (error) {
-      return { id: notification.id, error: asError(error).message };
+      return asError(error).message;
     }
+  };
+
+  /** Sends an entry that is ours, and gives what becomes of every delivery of it. */
+  const sendIfOurs = async (notification: Notification, claim: Claim | undefined): Promise<Sent> => {
+    if (claim?.status === 'sent') return { outcome: { do: 'ack' } };
+    if (claim?.status !== 'send') return { outcome: { do: 'retry', cause: new Error('Another worker is sending it') } };
+    const error = await trySend(notification);
+    const outcome: Outcome = error === null ? { do: 'ack' } : { do: 'retry', cause: new Error(error) };
+    return { outcome, result: { claimed: claim.claimed, error } };
   };
 
   /** One outcome an event, same order. */
@@ -56,17 +67,13 @@ export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Work
     // An event may be twice in a batch: one entry, one send.
     const entries = new Map(notifications.flatMap((each) => (each instanceof Error ? [] : [[each.id, each] as const])));
     const claims = await ledger.claim([...entries.values()].map((each) => ({ ...each, channel: channel.name })));
-    const claimed = new Map([...entries.keys()].map((id, at) => [id, claims[at]]));
-    const toSend = [...entries.values()].filter(({ id }) => claimed.get(id) === 'send');
-    const results = await Promise.all(toSend.map(send));
+    const sent = await Promise.all([...entries.values()].map((each, at) => sendIfOurs(each, claims[at])));
+    const results = sent.flatMap(({ result }) => result ?? []);
     if (results.length > 0) await patience('STORE_UNAVAILABLE', () => ledger.note(results));
-    const errors = new Map(results.map(({ id, error }) => [id, error]));
-    return notifications.map((each): Outcome => {
-      if (each instanceof Error) return { do: 'retry', cause: each };
-      if (claimed.get(each.id) === 'busy') return { do: 'retry', cause: new Error('Another worker is sending it') };
-      const error = errors.get(each.id) ?? null;
-      return error === null ? { do: 'ack' } : { do: 'retry', cause: new Error(error) };
-    });
+    const outcomes = new Map([...entries.keys()].map((id, at) => [id, sent[at]?.outcome]));
+    return notifications.map((each) =>
+      each instanceof Error ? { do: 'retry', cause: each } : (outcomes.get(each.id) ?? { do: 'ack' }),
+    );
   };
 
   const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {

@@ -8,21 +8,18 @@ const pageSize = 500;
 
 /**
  * An ordered projection at work: follows positions from its checkpoint. A delivery says that there is something to
- * do; when the events in hand are not simply the next positions, the store says what comes next. The checkpoint is
- * moved in the transaction that writes the documents, on condition that nobody else moved it: so each event counts
- * once, even if two processes believe that they are the active one.
+ * do; when the events in hand are not all that the store has up to there, the store says what comes next. The
+ * checkpoint is moved in the transaction that writes the documents, on condition that nobody else moved it: so each
+ * event counts once, even if two processes believe that they are the active one.
  */
 export const makeOrderedApplier = (projection: OrderedProjection, deps: ApplierDeps): Applier => {
-  const { eventStore, readStore, readCheckpoint, eventTypes, onHealed } = deps;
+  const { eventStore, readStore, readCheckpoint, eventTypes: types, onHealed } = deps;
   /** Position of our last checkpoint; undefined: unknown, to be read. */
   let at: number | null | undefined;
 
   const write = async (events: readonly RecordedEvent[], from: number | null, to: number): Promise<boolean> => {
-    const tracked = trackSteps(
-      projection,
-      await readStore.read(trackedCollection(projection), aggregateIdsOf(events)),
-      events,
-    );
+    const ids = aggregateIdsOf(events);
+    const tracked = trackSteps(projection, await readStore.read(trackedCollection(projection), ids), events);
     const documents = foldSteps(projection, await readStore.read(projection.name, tracked.keys), tracked);
     const checkpoint = { position: to, storeId: await eventStore.storeId() };
     const outcome = await readStore.write({
@@ -33,27 +30,20 @@ export const makeOrderedApplier = (projection: OrderedProjection, deps: ApplierD
     return outcome === 'written';
   };
 
-  const eventsAfter = async (position: number, toPosition: number): Promise<RecordedEvent[]> => {
+  const fromStore = async (afterPosition: number, toPosition: number): Promise<RecordedEvent[]> => {
     const page: RecordedEvent[] = [];
-    for await (const event of eventStore.readAll({
-      afterPosition: position,
-      toPosition,
-      types: eventTypes,
-      limit: pageSize,
-    })) {
-      page.push(event);
-    }
+    const range = { afterPosition, toPosition, types, limit: pageSize };
+    for await (const event of eventStore.readAll(range)) page.push(event);
     return page;
   };
 
-  /** The events in hand, if they are exactly the positions after `from`; otherwise null. */
-  const nextInHand = (events: readonly RecordedEvent[], from: number): RecordedEvent[] | null => {
-    const byPosition = new Map(
-      events.filter(({ position }) => position > from).map((event) => [event.position, event]),
-    );
-    const next: RecordedEvent[] = [];
-    for (let event = byPosition.get(from + 1); event; event = byPosition.get(event.position + 1)) next.push(event);
-    return next.length === byPosition.size ? next : null;
+  /** All that the store has after `from` up to `to`, out of what is in hand; null: something is missing there. */
+  const inHandAfter = async (from: number, to: number, events: readonly RecordedEvent[]) => {
+    const byPosition = new Map(events.map((event) => [event.position, event]));
+    const known = [...byPosition.values()].filter(({ position }) => position > from && position <= to);
+    if (known.length === 0) return null;
+    const count = await eventStore.count({ afterPosition: from, toPosition: to, types });
+    return count === known.length ? known.sort((a, b) => a.position - b.position) : null;
   };
 
   const catchUp = async (to: number, inHand: readonly RecordedEvent[], signal?: AbortSignal): Promise<number> => {
@@ -63,10 +53,11 @@ export const makeOrderedApplier = (projection: OrderedProjection, deps: ApplierD
         const from = at === undefined ? await readCheckpoint() : at;
         at = from;
         if ((from ?? 0) >= to || signal?.aborted) return applied;
-        const known = nextInHand(inHand, from ?? 0);
-        const page = known ?? (await eventsAfter(from ?? 0, to));
-        const last = known || page.length === pageSize ? (page.at(-1)?.position ?? to) : to;
-        if (await write(page, from, last)) applied += page.length;
+        const known = await inHandAfter(from ?? 0, to, inHand);
+        const events = known ?? (await fromStore(from ?? 0, to));
+        // A full page may not be all there is up to `to`.
+        const last = known || events.length < pageSize ? to : (events.at(-1)?.position ?? to);
+        if (await write(events, from, last)) applied += events.length;
       }
     } catch (error) {
       at = undefined; // a write that failed may be there or not

@@ -109,19 +109,27 @@ describe('MongoDB event store', () => {
       expect(await connection.db.collection('outbox').countDocuments()).to.equal(20);
     });
 
-    it('answers for the one commit that the database will never take, and stores the others', async () => {
-      const huge = [{ type: 'huge', payload: { text: 'x'.repeat(17_000_000) }, schemaVersion: 1 }];
+    it('answers for the commits that the database will never take, and stores the others', async () => {
+      const deep: unknown = JSON.parse('['.repeat(300) + ']'.repeat(300));
+      const huge = 'x'.repeat(17_000_000);
+      const events = [deep, huge].map((payload) => [{ type: 'x', payload: { payload }, schemaVersion: 1 }]);
       const outcomes = await Promise.all([
-        eventStore.append([
-          commitOf('a', 0),
-          { ...commitOf('b', 0), events: huge },
-          commitOf('b', 1),
-          commitOf('c', 0),
-        ]),
-        eventStore.append([commitOf('d', 0)]),
+        eventStore.append([commitOf('a', 0), { ...commitOf('b', 0), events: events[0] ?? [] }, commitOf('b', 1)]),
+        eventStore.append([commitOf('c', 0), { ...commitOf('d', 0), events: events[1] ?? [] }, commitOf('e', 0)]),
       ]);
       const statuses = outcomes.flat().map(({ status }) => status);
-      expect(statuses).to.deep.equal(['appended', 'unstorable', 'conflict', 'appended', 'appended']);
+      expect(statuses).to.deep.equal(['appended', 'unstorable', 'conflict', 'appended', 'unstorable', 'appended']);
+      await expectDense(3);
+    });
+
+    it('stores a command id once when waiting calls bring it for two streams', async () => {
+      const metadata = metadataOf('same');
+      const outcomes = await Promise.all([
+        eventStore.append([commitOf('a', 0, ['first'], { metadata }), commitOf('b', 0)]),
+        eventStore.append([commitOf('c', 0, ['second'], { metadata }), commitOf('d', 0)]),
+      ]);
+      const statuses = outcomes.flat().map(({ status }) => status);
+      expect(statuses).to.deep.equal(['appended', 'appended', 'duplicate', 'appended']);
       await expectDense(3);
     });
 
@@ -217,18 +225,18 @@ describe('MongoDB event store', () => {
 
   describe('reads', () => {
     it('finds the events since a time where timestamps do not ascend with positions', async () => {
-      let time = Date.parse('2026-01-01T00:00:00Z');
+      const start = Date.parse('2026-01-01T00:00:00Z');
+      let time = start;
       const jumping = makeMongodbEventStore({ connection, now: () => new Date(time), newId, log });
       const times: number[] = [];
       for (const number of upTo(24)) {
-        // A batch an hour; every other one by a worker whose clock is four minutes late.
-        time = Date.parse('2026-01-01T00:00:00Z') + number * 3_600_000 - (number % 2) * 240_000;
+        // A batch a minute; every other one by a worker whose clock is four minutes late.
+        time = start + number * 60_000 - (number % 2) * 240_000;
         await store(jumping, ...upTo(200).map((each) => commitOf(`s-${number}-${each}`, 0)));
         times.push(...upTo(200).map(() => time));
       }
-      for (const since of [0, 5, 13, 23].map(
-        (hour) => Date.parse('2026-01-01T00:00:00Z') + hour * 3_600_000 - 100_000,
-      )) {
+      for (const minute of upTo(24)) {
+        const since = start + minute * 60_000 - 30_000;
         const read = (await collect(jumping.readAll({ since: new Date(since) }))).map(positionOf);
         const expected = times.flatMap((each, at) => (each >= since ? [at + 1] : []));
         expect(read).to.deep.equal(expected);

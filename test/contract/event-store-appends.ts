@@ -142,6 +142,14 @@ export const describeAppends = (opened: StoreOf): void => {
       ]);
     });
 
+    it('does not take what was built upon a lost commit, though its version fits', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('x', 0));
+      const outcomes = await adapter.append([commitOf('x', 0, ['late']), commitOf('x', 1, ['upon it'])]);
+      expect(outcomes.map((outcome) => outcome.status)).to.deep.equal(['conflict', 'conflict']);
+      expect((await store(adapter, commitOf('x', 1))).map(versionOf)).to.deep.equal([2]);
+    });
+
     it('keeps what is there when it is opened again', async () => {
       const { adapter } = opened();
       const events = await store(adapter, commitOf('a', 0));

@@ -22,6 +22,7 @@ export const makeNoopEventStore = (): EventStore => ({
   readAll: () => nothing,
   findByCommand: async () => new Map(),
   headPosition: async () => 0,
+  count: async () => 0,
   storeId: async () => '',
   outbox: { confirm: doNothing, takeOver: async () => [] },
   close: doNothing,

@@ -27,7 +27,7 @@ export type UsedServices = {
   /** The environment that a role needs to use these: RABBITMQ_URL and MONGODB_URL. */
   readonly environment: { readonly RABBITMQ_URL: string; readonly MONGODB_URL: string };
   /** Management API below `/api`; `%vhost` in the path becomes this vhost. @throws Error it answered no 2xx */
-  management(path: string, init?: { readonly method?: string; readonly body?: unknown }): Promise<unknown>;
+  readonly management: (path: string, init?: { readonly method?: string; readonly body?: unknown }) => Promise<unknown>;
 };
 
 type Shared = { wanted: boolean; services: Promise<Services> | null };

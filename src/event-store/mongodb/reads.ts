@@ -1,7 +1,7 @@
 import type { Filter } from 'mongodb';
 import { streamKey, type RecordedEvent, type StreamId } from '../../core/message.js';
 import { toStoreError } from '../../mongodb/errors.js';
-import type { ReadAllOptions, ReadStreamOptions, StoredCommand } from '../event-store.js';
+import type { CountRange, ReadAllOptions, ReadStreamOptions, StoredCommand } from '../event-store.js';
 import {
   commandIndex,
   streamIndex,
@@ -129,6 +129,15 @@ export const makeReads = ({ events }: Collections) => {
       return last?._id ?? 0;
     });
 
+  const count = ({ afterPosition, toPosition, types }: CountRange): Promise<number> =>
+    translated('count events', () =>
+      // From the index alone.
+      events.countDocuments(
+        { type: { $in: [...types] }, _id: { $gt: afterPosition, $lte: toPosition } },
+        { hint: typeIndex },
+      ),
+    );
+
   /**
    * A position after `from` before which all events are older than `time`. Timestamps are of the workers' clocks, and
    * so ascend by position only up to their skew: `time` must be earlier by as much as that can be.
@@ -202,7 +211,7 @@ export const makeReads = ({ events }: Collections) => {
     }
   };
 
-  return { readTails, versionsOf, findByCommand, headPosition, readStream, readAll };
+  return { readTails, versionsOf, findByCommand, headPosition, count, readStream, readAll };
 };
 
 /** How far the clocks of two workers may be apart for `since` to be exact. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { Writable } from 'node:stream';
+import { makeHttpEventSource } from '../../../src/cli/embedded-client.js';
 import { eventLine, printEvents, type EventSource } from '../../../src/cli/events.js';
 import { makePrinter } from '../../../src/cli/output.js';
 import type { RecordedEvent } from '../../../src/core/message.js';
@@ -71,6 +72,10 @@ describe('warren events', () => {
     const app = makeApp({ log: makeLogger('silent'), routes, maxBodyBytes: 1024 });
     const port = new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port;
     try {
+      const source = makeHttpEventSource(`http://127.0.0.1:${port}`)({ afterPosition: 0, types: [], limit: 600 });
+      let last = 0;
+      for await (const event of source) last = event.position;
+      expect(last).to.equal(600);
       const { run } = makeCli({ HTTP_PORT: port });
       expect((await run('events')).out).to.equal(many.map((event) => line(event.position)).join(''));
       expect((await run('events', '--limit', '600', '--after', '1', '--type', 'user.created')).out).to.equal(
@@ -86,12 +91,12 @@ describe('warren events', () => {
 });
 
 describe('warren events --follow', () => {
-  const follow = (source: EventSource, stop: AbortController) => {
+  const follow = (source: EventSource, stop: AbortController, options: { limit?: number } = {}) => {
     const printed: string[] = [];
     const complaints: string[] = [];
     const done = printEvents(
       source,
-      { follow: true, after: 0 },
+      { follow: true, after: 0, ...options },
       {
         eventTypes: [],
         interrupted: () => stop.signal,
@@ -119,6 +124,14 @@ describe('warren events --follow', () => {
     });
     stop.abort();
     await done;
+  });
+
+  it('ends by itself at the limit', async () => {
+    const store = eventsInArray([eventAt(1), eventAt(2)]);
+    const source: EventSource = ({ afterPosition }) => store.readAll({ afterPosition });
+    const { printed, done } = follow(source, new AbortController(), { limit: 1 });
+    await done;
+    expect(printed).to.deep.equal([line(1)]);
   });
 
   it('outlives an outage, and says so once', async () => {

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { makeBusSender } from '../../../src/cli/bus-sender.js';
 import { WarrenError } from '../../../src/errors.js';
+import { domainIndex } from '../http/http-fixture.js';
 import { makeCli, realUrls } from './cli-fixture.js';
 
 const create = ['send', 'user.create', 'u-1', '{"email":"ann@example.org","name":"Ann"}'];
@@ -74,6 +76,30 @@ describe('warren send, real mode', () => {
     bus.declare = () => Promise.reject(new WarrenError('BROKER_UNAVAILABLE', 'The broker is away'));
     expect(await run(...create)).to.deep.equal({ exitCode: 69, out: '', err: 'The broker is away\n' });
     expect(bus.calls).to.deep.equal(['declare', 'close']);
+  });
+});
+
+describe('makeBusSender', () => {
+  it('gives up on a broker that does not answer, and closes the bus', async () => {
+    const calls: string[] = [];
+    const send = makeBusSender({
+      makeBus: () => ({
+        declare: () => new Promise(() => undefined),
+        publish: async () => [],
+        request: async () => Buffer.alloc(0),
+        close: async () => void calls.push('close'),
+      }),
+      topology: { queues: [], exchanges: [], bindings: [] },
+      domains: domainIndex,
+      newId: () => 'made-id',
+      now: () => new Date(0),
+      maxMessageBytes: 1024,
+      connectTimeoutMs: 20,
+    });
+    const draft = { id: 'c-1', type: 'user.deactivate', aggregateId: 'u-1', payload: {} };
+    const error: unknown = await send(draft, null).catch((thrown: unknown) => thrown);
+    expect(error).to.include({ code: 'BROKER_UNAVAILABLE' });
+    expect(calls).to.deep.equal(['close']);
   });
 });
 

@@ -76,6 +76,12 @@ describe('POST /commands', () => {
     expect(response.json()).to.nested.include({ code: 'TOO_LARGE', 'reply.status': 'invalid' });
   });
 
+  it('refuses what the parser finds too large with 413 as well', async () => {
+    const response = await post(makeFixture({ maxMessageBytes: 60 }), create);
+    expect(response.statusCode).to.equal(413);
+    expect(response.json()).to.nested.include({ code: 'TOO_LARGE', 'reply.commandId': null });
+  });
+
   it('refuses what only the canonical form makes too large: a worker would park it after the 202', async () => {
     const fixture = makeFixture();
     const { id: _id, ...withoutId } = create;

@@ -9,5 +9,8 @@ console.log(`# ${services.way}: ${await versionsOf(services)}; management page $
 console.log(`export RABBITMQ_URL='${services.rabbitmqUrl}'`);
 console.log(`export MONGODB_URL='${services.mongodbUrl.replace('/?', '/warren?')}'`);
 console.log('# paste the two lines into another terminal; Ctrl-C here stops the servers');
+// The keeper does not hold this process open, and waiting for a signal does not either.
+const open = setInterval(() => undefined, 60_000);
 await interrupted;
+clearInterval(open);
 await services.stop();

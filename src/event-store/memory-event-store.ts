@@ -3,12 +3,13 @@ import type { AppendOutcome, Commit, EventStore, PositionRange, ReadAllOptions, 
 
 type Deps = { readonly now: () => Date; readonly newId: () => string };
 
-const freeze = <T>(value: T): T => {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const inner of Object.values(value)) freeze(inner);
-  }
-  return value;
+/** In one walk, which takes a fraction of a `structuredClone` and a deep freeze. */
+const frozenCopy = <T>(value: T): T => {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return Object.freeze(value.map(frozenCopy)) as T;
+  const isPlain = Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) return structuredClone(value);
+  return Object.freeze(Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, frozenCopy(inner)]))) as T;
 };
 
 /**
@@ -25,9 +26,9 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
 
   const record = (commit: Commit): readonly RecordedEvent[] => {
     const timestamp = now();
-    const metadata = structuredClone(commit.metadata);
+    const metadata = frozenCopy(commit.metadata);
     const recorded = commit.events.map((event, index) =>
-      freeze<RecordedEvent>({
+      Object.freeze<RecordedEvent>({
         id: newId(),
         aggregateType: commit.stream.aggregateType,
         aggregateId: commit.stream.aggregateId,
@@ -35,7 +36,7 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
         position: events.length + index + 1,
         type: event.type,
         schemaVersion: event.schemaVersion,
-        payload: structuredClone(event.payload),
+        payload: frozenCopy(event.payload),
         metadata,
         timestamp,
       }),
@@ -48,8 +49,8 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
       events.push(event);
       stream.push(event);
     }
-    freeze(recorded);
-    commands.set(commit.metadata.commandId, freeze({ commandDigest: commit.commandDigest, events: recorded }));
+    Object.freeze(recorded);
+    commands.set(commit.metadata.commandId, Object.freeze({ commandDigest: commit.commandDigest, events: recorded }));
     return recorded;
   };
 

@@ -59,6 +59,14 @@ export const stopServices = async (): Promise<void> => {
 const withPath = (url: string, path: string): string =>
   url.replace(/^([a-z+]+:\/\/[^/?]*)(?:\/[^?]*)?/, (_, start: string) => `${start}/${encodeURIComponent(path)}`);
 
+/** A user logs in at the database of the URL unless it says otherwise: that has to stay when the database changes. */
+const withDatabase = (url: string, database: string): string => {
+  const changed = withPath(url, database);
+  if (!/:\/\/[^/]*@/.test(url) || url.includes('authSource=')) return changed;
+  const authSource = /^[^/]+:\/\/[^/?]+\/([^?]+)/.exec(url)?.[1] ?? 'admin';
+  return `${changed}${changed.includes('?') ? '&' : '?'}authSource=${authSource}`;
+};
+
 type QueueInfo = { readonly name: string };
 
 /** RabbitMQ 3.10 may crash when quorum queues that hold messages are deleted: they are purged first. */
@@ -102,7 +110,7 @@ export const useServices = (): UsedServices => {
       body: { configure: '.*', write: '.*', read: '.*' },
     });
     const rabbitmqUrl = withPath(services.rabbitmqUrl, name);
-    const mongodbUrl = withPath(services.mongodbUrl, name);
+    const mongodbUrl = withDatabase(services.mongodbUrl, name);
     current = {
       rabbitmqUrl,
       mongodbUrl,

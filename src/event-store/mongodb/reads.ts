@@ -14,6 +14,9 @@ import {
 
 export type Tail = { readonly stream: StreamId; readonly afterVersion: number };
 
+/** How far the clocks of two workers may be apart for `since` to be exact. */
+const longestSkewMs = 5 * 60_000;
+
 /** Documents a cursor holds in memory at a time. */
 const pageSize = 1000;
 
@@ -213,8 +216,5 @@ export const makeReads = ({ events }: Collections) => {
 
   return { readTails, versionsOf, findByCommand, headPosition, count, readStream, readAll };
 };
-
-/** How far the clocks of two workers may be apart for `since` to be exact. */
-const longestSkewMs = 5 * 60_000;
 
 export type Reads = ReturnType<typeof makeReads>;

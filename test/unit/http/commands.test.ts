@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Reply } from '../../../src/core/reply.js';
 import { WarrenError } from '../../../src/errors.js';
-import { makeFixture, maxMessageBytes, type Fixture } from './http-fixture.js';
+import { at, makeFixture, maxMessageBytes, type Fixture } from './http-fixture.js';
 
 const create = { id: 'c-1', type: 'user.create', aggregateId: 'u-1', payload: { email: 'a@example.org', name: 'Ann' } };
 const json = { 'content-type': 'application/json' };
@@ -31,7 +31,8 @@ describe('POST /commands', () => {
     const [message] = fixture.published;
     expect(message).to.include({ exchange: 'commands', routingKey: 'user.create', mandatory: true });
     expect(message?.properties).to.include({ messageId: 'c-1', type: 'user.create', contentType: 'application/json' });
-    expect(JSON.parse(String(message?.body))).to.deep.equal({ ...create, metadata: {} });
+    expect(JSON.parse(String(message?.body))).to.deep.equal({ ...create, metadata: { correlationId: 'c-1' } });
+    expect(message?.properties).to.include({ correlationId: 'c-1', timestamp: at.getTime() / 1000 });
   });
 
   it('makes an id where there is none, and puts it into the message', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { runCli } from './cli/cli.js';
 import { composeForCli } from './compose.js';
 import { loadConfig } from './config.js';
-import { hasCode } from './errors.js';
+import { asError, hasCode } from './errors.js';
 import { runRole } from './lifecycle.js';
 import { makeLogger } from './logger.js';
 import type { RoleName } from './roles.js';
@@ -48,7 +48,7 @@ const startRole = async (role: RoleName, names: readonly string[]): Promise<void
       if (signal.aborted) return;
       // One read model that must be rebuilt stops no other: the role stays, and says that it is not ready.
       if (hasCode(error, 'STORE_CHANGED')) log.error({ err: error }, 'not ready');
-      else reject(error);
+      else reject(asError(error));
     });
   }).finally(() => running.stop());
 };

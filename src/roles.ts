@@ -17,7 +17,7 @@ export const workerRoles = [
   'process-manager',
   'relay',
 ] as const;
-export const roleNames = [...workerRoles, 'http', 'all'] as const;
+const roleNames = [...workerRoles, 'http', 'all'] as const;
 export type WorkerRole = (typeof workerRoles)[number];
 export type RoleName = (typeof roleNames)[number];
 

@@ -2,7 +2,7 @@ import { startKept } from './kept.js';
 import { managementRequest, type Services } from './services.js';
 
 /** The message of way 4: what a person can do. */
-export const threeWays = `No RabbitMQ and MongoDB for this run. Three ways to give it some:
+const threeWays = `No RabbitMQ and MongoDB for this run. Three ways to give it some:
   1. set RABBITMQ_URL and MONGODB_URL (a replica set; one node is enough) to servers that run
   2. start a Docker daemon (DOCKER_HOST or the default socket)
   3. have rabbitmq-server and mongod installed, or run as root on Debian: they are installed then`;

@@ -86,7 +86,7 @@ const eventSourceFor =
   };
 
 /** The whole command line; `exit` is told the code of a command that has one of its own. */
-export const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
+const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
   const { domains } = deps.domains;
   const print = makePrinter(deps.stdout);
   const complain = (text: string): void => {

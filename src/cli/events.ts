@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../core/message.js';
 import { asError } from '../errors.js';
 import { list, wholeNumber } from './arguments.js';
 
-export type EventSelection = {
+type EventSelection = {
   readonly afterPosition: number;
   /** Empty = all. */
   readonly types: readonly string[];
@@ -45,8 +45,7 @@ export const eventLine = (event: RecordedEvent): string =>
     JSON.stringify(event.payload),
   ].join(' ');
 
-const eventJson = ({ _id: _internal, ...event }: RecordedEvent & { readonly _id?: unknown }): string =>
-  JSON.stringify(event);
+const eventJson = (event: RecordedEvent): string => JSON.stringify(event);
 
 const helpText = (types: readonly string[]): string => `
 Event types: ${types.join(', ')}

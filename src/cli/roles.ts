@@ -1,6 +1,6 @@
 import { Argument, Command } from 'commander';
 
-export const roles = [
+const roles = [
   'command-worker',
   'projection-worker',
   'notification-worker',
@@ -8,7 +8,7 @@ export const roles = [
   'relay',
   'http',
 ] as const;
-export type Role = (typeof roles)[number];
+type Role = (typeof roles)[number];
 
 export type RolesDeps = {
   /** Runs the roles in this process until a signal ends them. `names`: only these projections or rules; empty = all. */

@@ -3,7 +3,7 @@ import { durationMs, json, wholeNumber } from './arguments.js';
 import type { ExitCode } from './exit-codes.js';
 
 /** A command as typed; whether it is one, the schemas say. */
-export type CommandDraft = {
+type CommandDraft = {
   readonly id: string;
   readonly type: string;
   readonly aggregateId: string;

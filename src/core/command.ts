@@ -5,7 +5,7 @@ import type { Reply } from './reply.js';
 import { shortText } from './text.js';
 
 /** Why a message is no command. Each is also a park reason. */
-export type InvalidReason = 'INVALID_JSON' | 'SCHEMA' | 'UNKNOWN_COMMAND' | 'TOO_LARGE';
+type InvalidReason = 'INVALID_JSON' | 'SCHEMA' | 'UNKNOWN_COMMAND' | 'TOO_LARGE';
 
 /** What arrived, before anyone knows whether it is a command. */
 export type CommandMessage = {
@@ -29,7 +29,7 @@ const traceparent = z
   .string()
   .regex(/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, 'must be a W3C traceparent');
 
-export const metadataSchema = z.strictObject({
+const metadataSchema = z.strictObject({
   correlationId: shortText.optional(),
   causationId: shortText.optional(),
   actor: shortText.optional(),

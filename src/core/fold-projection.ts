@@ -3,7 +3,7 @@ import type { RecordedEvent } from './message.js';
 import type { KeyedProjection, OrderedProjection, Step } from './projection.js';
 
 /** The event after `afterVersion` is missing here: it and the later ones are to be read from the store. */
-export type Gap = { readonly aggregateId: string; readonly afterVersion: number };
+type Gap = { readonly aggregateId: string; readonly afterVersion: number };
 
 export type KeyedFold = { readonly writes: readonly DocumentWrite[]; readonly gaps: readonly Gap[] };
 

@@ -41,7 +41,7 @@ const operationOf = (route: Route): JsonSchema => ({
 });
 
 /** OpenAPI 3.1, made from the routes and the zod schemas that they use. */
-export const openApiDocument = (routes: readonly Route[]): JsonSchema => {
+const openApiDocument = (routes: readonly Route[]): JsonSchema => {
   const paths: Record<string, Record<string, JsonSchema>> = {};
   for (const route of routes) {
     (paths[template(route.path)] ??= {})[route.method.toLowerCase()] = operationOf(route);

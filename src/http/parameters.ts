@@ -6,7 +6,7 @@ import { HttpProblem } from './problems.js';
 const maxWaitMs = 30_000;
 
 /** A whole number in a query string; `Number` alone would take '', ' 7' and '1e3'. */
-export const integer = (min: number, max: number) =>
+const integer = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d{1,16}$/, 'must be a whole number')

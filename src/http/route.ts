@@ -3,7 +3,7 @@ import type { z } from 'zod';
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** What a route gets to see of a request. */
-export type RouteRequest<Path, Query> = {
+type RouteRequest<Path, Query> = {
   /** Percent-decoded and valid. */
   readonly path: Path;
   readonly query: Query;
@@ -23,7 +23,7 @@ export type Answer = {
 };
 
 /** How OpenAPI shows an answer. */
-export type ResponseSpec = {
+type ResponseSpec = {
   readonly description: string;
   readonly schema?: JsonSchema;
   readonly contentType?: string;

@@ -54,6 +54,7 @@ export type ParkReason =
   | 'FOREIGN_EVENT'
   | 'TOO_LARGE'
   | 'COMMAND_ID_REUSED'
+  | 'UNSTORABLE'
   | 'RETRIES_EXHAUSTED';
 
 /** What shall become of a delivery. Only the bus settles. */

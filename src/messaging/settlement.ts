@@ -6,7 +6,7 @@ import { parkMessage, retryMessage } from './republish.js';
 export type SendOutcome = PublishOutcome | 'unencodable';
 
 /** A delivery that ends as another message: it may be acked only once that one is confirmed. */
-export type Republish = {
+type Republish = {
   /** Place in the batch. */
   readonly index: number;
   readonly message: OutgoingMessage;

@@ -3,7 +3,7 @@ import type { Channel, Notification } from './channel.js';
 
 export const ledgerCollection = 'notifications';
 
-export type LedgerEntry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly channel: Channel['name'] };
+type LedgerEntry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly channel: Channel['name'] };
 
 /** `send`: it is ours to send now; `sent`: it was sent before; `busy`: another worker is at it, look again later. */
 export type Claim =

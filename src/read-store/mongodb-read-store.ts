@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { WarrenError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { endAbandonedTransactions, standstillMs } from '../mongodb/abandoned-transactions.js';
+import { ensureCollection, ensureIndexes } from '../mongodb/collections.js';
 import type { MongodbConnection } from '../mongodb/connection.js';
 import { failureOf, toStoreError } from '../mongodb/errors.js';
-import { prepareReadCollection } from './prepare-read-collection.js';
 import type {
   Checkpoint,
   CheckpointWrite,
@@ -159,8 +159,13 @@ export const makeMongodbReadStore = (deps: {
   return {
     prepare: (collection, indexes) =>
       translated(`prepare collection ${collection}`, async () => {
-        await prepareReadCollection(db, collection, indexes);
-        await prepareReadCollection(db, checkpointCollection, []);
+        await ensureCollection(db, collection);
+        await ensureIndexes(
+          db,
+          collection,
+          indexes.map((key) => ({ key })),
+        );
+        await ensureCollection(db, checkpointCollection);
       }),
 
     async read(collection, ids) {

@@ -1,16 +1,17 @@
 import { LRUCache } from 'lru-cache';
 import { fold } from '../core/decider.js';
 import { handleCommands, streamOf, type DomainCommand, type LoadedStream } from '../core/handle-commands.js';
-import { streamKey, type RecordedEvent } from '../core/message.js';
+import { streamKey, type Command, type RecordedEvent } from '../core/message.js';
 import { acceptedReply, type Reply } from '../core/reply.js';
 import { asError } from '../errors.js';
 import type { AppendOutcome, EventStore, StoredCommand } from '../event-store/event-store.js';
+import type { ParkReason } from '../messaging/message-bus.js';
 
 /** What became of a command. */
 export type CommandResult =
   | { readonly kind: 'answered'; readonly reply: Reply; readonly appended: readonly RecordedEvent[] }
-  /** Its id was accepted before, for something else. */
-  | { readonly kind: 'reused'; readonly reply: Reply; readonly message: string }
+  /** Can never be handled: its id was accepted for something else, or the database does not take its events. */
+  | { readonly kind: 'invalid'; readonly reason: ParkReason; readonly reply: Reply; readonly message: string }
   /** Not decided, nothing was stored: its decider threw, or others won the race for its stream time and again. */
   | { readonly kind: 'failed'; readonly cause: Error };
 
@@ -25,18 +26,28 @@ type Item = DomainCommand & { readonly index: number; readonly key: string };
 /** Lost races are rare with few workers; who loses this often waits in the retry ladder instead of spinning. */
 const maxRounds = 20;
 
+const invalid = (command: Command, reason: ParkReason, message: string): CommandResult => ({
+  kind: 'invalid',
+  reason,
+  message,
+  reply: {
+    commandId: command.id,
+    status: 'invalid',
+    aggregateId: command.aggregateId,
+    error: { code: reason, message },
+  },
+});
+
 const storedResult = (item: DomainCommand, stored: StoredCommand): CommandResult => {
   const { command } = item;
   if (stored.commandDigest === null || stored.commandDigest === item.digest) {
     return { kind: 'answered', reply: acceptedReply(command, stored.events, 0), appended: [] };
   }
-  const message = `id: ${command.id} was accepted before for another type, aggregate or payload; use a new id`;
-  const error = { code: 'COMMAND_ID_REUSED', message };
-  return {
-    kind: 'reused',
-    message,
-    reply: { commandId: command.id, status: 'invalid', aggregateId: command.aggregateId, error },
-  };
+  return invalid(
+    command,
+    'COMMAND_ID_REUSED',
+    `id: ${command.id} was accepted before for another type, aggregate or payload; use a new id`,
+  );
 };
 
 /** Of two commands with one id the second waits for the answer of the first, which is then its answer too. */
@@ -130,6 +141,10 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
       } else if (outcome?.status === 'duplicate') {
         results[item.index] = storedResult(item, outcome);
         broken.add(item.key);
+      } else if (outcome?.status === 'unstorable') {
+        const message = `The database does not take its events: ${outcome.error.message}`;
+        results[item.index] = invalid(item.command, 'UNSTORABLE', message);
+        broken.add(item.key);
       } else if (outcome?.status === 'conflict' || broken.has(item.key)) {
         again.push(item);
         broken.add(item.key);
@@ -164,5 +179,3 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
     );
   };
 };
-
-export type CommandHandler = ReturnType<typeof makeCommandHandler>;

@@ -81,9 +81,9 @@ const answerOf = (result: CommandResult): Answer => {
   switch (result.kind) {
     case 'answered':
       return { outcome: { do: 'ack' }, reply: result.reply };
-    case 'reused':
+    case 'invalid':
       return {
-        outcome: { do: 'park', reason: 'COMMAND_ID_REUSED', cause: new Error(result.message) },
+        outcome: { do: 'park', reason: result.reason, cause: new Error(result.message) },
         reply: result.reply,
       };
     case 'failed':

@@ -38,5 +38,3 @@ export const makeEventPublisher = ({ eventStore, bus, patience }: Deps) => {
     forgetRange: (range: PositionRange) => confirm([range]),
   };
 };
-
-export type EventPublisher = ReturnType<typeof makeEventPublisher>;

@@ -5,7 +5,7 @@ import { acceptanceSuite } from './acceptance.js';
 describe('real mode', () => {
   const services = useServices();
   acceptanceSuite('every Procfile line its own process', async () => {
-    const { url, roles, stop } = await startProcfile(services.environment);
-    return { url, stop, lines: () => [...roles.values()].flatMap(({ lines }) => lines) };
+    const system = await startProcfile(services.environment);
+    return { ...system, lines: () => [...system.roles.values()].flatMap(({ lines }) => lines) };
   });
 });

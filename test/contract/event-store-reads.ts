@@ -134,4 +134,18 @@ export const describeReads = (opened: StoreOf): void => {
       expect(await adapter.count({ afterPosition: 5, toPosition: 5, types: ['odd', 'even'] })).to.equal(0);
     });
   });
+
+  describe('count', () => {
+    it('counts the events of some types between two positions, the first left out, the last taken in', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('a', 0, ['x', 'y', 'x', 'z']), commitOf('b', 0, ['x', 'x']));
+      const count = (afterPosition: number, toPosition: number, types: readonly string[]) =>
+        adapter.count({ afterPosition, toPosition, types });
+      expect(await count(0, 6, ['x'])).to.equal(4);
+      expect(await count(1, 5, ['x', 'y'])).to.equal(3);
+      expect(await count(0, 100, ['x', 'y', 'z'])).to.equal(6);
+      expect(await count(0, 6, ['unknown'])).to.equal(0);
+      expect(await count(6, 6, ['x'])).to.equal(0);
+    });
+  });
 };

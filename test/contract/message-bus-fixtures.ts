@@ -39,9 +39,9 @@ export type BusTest = Omit<OpenedMessageBus, 'close'> & {
 
 export type BusOf = () => BusTest;
 
-export type Gate = { readonly opened: Promise<void>; open(): void };
+type Gate = { readonly opened: Promise<void>; open(): void };
 
-export const makeGate = (): Gate => {
+const makeGate = (): Gate => {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
   return { opened, open };

@@ -3,7 +3,6 @@ import type { PlainEvent } from './expected-read-models.js';
 export type Answer = {
   readonly status: number;
   readonly headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- JSON from outside; assertions say what it must be
   readonly body: any;
 };
 
@@ -20,7 +19,9 @@ export type Api = {
 export const makeApi = (url: string): Api => {
   const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
     // One connection a request: nothing stays open after a test.
-    const response = await fetch(`${url}${path}`, { ...init, headers: { connection: 'close', ...init?.headers } });
+    const headers = new Headers(init?.headers);
+    headers.set('connection', 'close');
+    const response = await fetch(`${url}${path}`, { ...init, headers });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json') ?? false;
     return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };

@@ -51,7 +51,7 @@ export const makeOutsideClient = (services: UsedServices) => {
         text,
         body: text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {},
         properties: message.properties as unknown as Record<string, unknown>,
-        headers: (message.properties.headers ?? {}) as Record<string, unknown>,
+        headers: message.properties.headers ?? {},
       });
       channel.ack(message);
     });
@@ -72,7 +72,7 @@ export const makeOutsideClient = (services: UsedServices) => {
           text: message.content.toString('utf8'),
           body: {},
           properties: message.properties as unknown as Record<string, unknown>,
-          headers: (message.properties.headers ?? {}) as Record<string, unknown>,
+          headers: message.properties.headers ?? {},
         });
       }
     } finally {

@@ -3,7 +3,7 @@ import type { Command, NewEvent } from '../../core/message.js';
 import { lineOfText } from '../../core/text.js';
 
 /** RFC 5321 allows a path of 256 bytes with its brackets: an address has at most 254. */
-export const email = z.email('must be an email address').max(254);
+const email = z.email('must be an email address').max(254);
 const name = lineOfText(200);
 
 export const createUser = z.strictObject({ email, name });

@@ -25,7 +25,7 @@ export type EventDocument = {
 export type OutboxDocument = { readonly _id: number; readonly last: number; readonly at: Date };
 
 /** `contendedAt`: when a writer last told that it loses every race for a position. */
-export type StoreDocument = { readonly _id: 'store'; readonly id: string; readonly contendedAt?: Date };
+type StoreDocument = { readonly _id: 'store'; readonly id: string; readonly contendedAt?: Date };
 
 export type Collections = {
   readonly events: Collection<EventDocument>;

@@ -1,5 +1,6 @@
-import { MongoServerError, type Db, type IndexDescription } from 'mongodb';
+import type { Db, IndexDescription } from 'mongodb';
 import { WarrenError } from '../../errors.js';
+import { ensureCollection, ensureIndexes } from '../../mongodb/collections.js';
 import { failureOf } from '../../mongodb/errors.js';
 import { collectionsOf, commandIndex, streamIndex, typeIndex } from './documents.js';
 
@@ -13,45 +14,10 @@ const indexes: readonly (IndexDescription & { readonly name: string })[] = [
   { name: typeIndex, key: { type: 1, _id: 1 } },
 ];
 
-const namespaceExists = 48;
-
-/** Explicitly: a transaction that has to make its collection conflicts with every other one. */
-const createCollection = async (db: Db, name: string): Promise<void> => {
-  try {
-    await db.createCollection(name);
-  } catch (error) {
-    if (!(error instanceof MongoServerError && error.code === namespaceExists)) throw error;
-  }
-  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
-  if (found?.type !== 'collection' || found.options?.['capped'] === true) {
-    throw new WarrenError(
-      'STORE_UNUSABLE',
-      `Collection ${db.databaseName}.${name} is a view, capped or time series; rename it or use another database`,
-    );
-  }
-};
-
-const createIndex = async (db: Db, index: (typeof indexes)[number]): Promise<void> => {
-  try {
-    await db.collection('events').createIndexes([index]);
-  } catch (error) {
-    const other =
-      error instanceof MongoServerError &&
-      ['IndexOptionsConflict', 'IndexKeySpecsConflict'].includes(error.codeName ?? '');
-    if (!other && failureOf(error) !== 'duplicateKey') throw error;
-    throw new WarrenError(
-      'STORE_UNUSABLE',
-      `Index ${index.name} of ${db.databaseName}.events cannot be made as ${JSON.stringify(index.key)}` +
-        `${index.unique === true ? ', unique' : ''}: ${(error as Error).message}; drop what differs or use another database`,
-      { cause: error },
-    );
-  }
-};
-
 /** Makes what is missing, and the store's id with it. Any number of processes may do so at a time. @returns the id */
 export const openStore = async (db: Db, newId: () => string): Promise<string> => {
-  for (const name of ['events', 'outbox', 'store']) await createCollection(db, name);
-  for (const index of indexes) await createIndex(db, index);
+  for (const name of ['events', 'outbox', 'store']) await ensureCollection(db, name);
+  await ensureIndexes(db, 'events', indexes);
   const { store } = collectionsOf(db);
   const upsert = () =>
     store.findOneAndUpdate(

@@ -5,7 +5,7 @@ import { indexDomains } from '../../../src/core/domain.js';
 import { domains } from '../../../src/domains/registry.js';
 import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
 
-export const sink = () => {
+const sink = () => {
   const chunks: string[] = [];
   const stream = new Writable({
     write(chunk, _encoding, done) {
@@ -18,7 +18,7 @@ export const sink = () => {
 
 export const realUrls = { RABBITMQ_URL: 'amqp://127.0.0.1:1', MONGODB_URL: 'mongodb://127.0.0.1:1/x' };
 
-export type FakeBus = {
+type FakeBus = {
   outcome: PublishOutcome;
   reply: () => Promise<Buffer>;
   declare: () => Promise<void>;

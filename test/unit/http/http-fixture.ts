@@ -11,7 +11,7 @@ import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/mes
 import { makeMemoryReadStore } from '../../../src/read-store/memory-read-store.js';
 import type { StoredDocument } from '../../../src/read-store/read-store.js';
 
-export const storeId = 'store-1';
+const storeId = 'store-1';
 export const at = new Date('2026-01-31T12:00:00.000Z');
 export const maxMessageBytes = 2048;
 

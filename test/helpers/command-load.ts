@@ -1,0 +1,95 @@
+import { connect, type ConfirmChannel } from 'amqplib';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { UsedServices } from './services.js';
+
+export type LoadCommand = {
+  readonly id: string;
+  readonly type: string;
+  readonly aggregateId: string;
+  readonly payload: unknown;
+};
+
+/** Lives of a user and of an order for that user: 7 commands, all accepted when decided in this order. */
+const livesOf = (n: number): readonly LoadCommand[] => {
+  const [user, order] = [`u-${n}`, `o-${n}`];
+  const unitPriceCents = 100 + (n % 50);
+  const command = (type: string, aggregateId: string, payload: unknown): LoadCommand => ({
+    id: randomUUID(),
+    type,
+    aggregateId,
+    payload,
+  });
+  return [
+    command('user.create', user, { email: `${user}@example.org`, name: 'A' }),
+    command('user.update', user, { name: 'B' }),
+    command('order.create', order, {
+      customerId: user,
+      currency: 'EUR',
+      lines: [{ sku: 'book', quantity: 2, unitPriceCents }],
+    }),
+    command('order.pay', order, { paymentId: `p-${n}`, amountCents: 2 * unitPriceCents }),
+    n % 4 === 3
+      ? command('order.cancel', order, { reason: 'late' })
+      : command('order.ship', order, { carrier: 'DHL', trackingNumber: `t-${n}` }),
+    command('user.update', user, { name: 'C' }),
+    command('user.deactivate', user, {}),
+  ];
+};
+
+/** `lives` users and as many orders: 7 commands each, those of all lives mixed, each aggregate's in order. */
+export const mixedCommands = (lives: number, from = 0): readonly LoadCommand[] => {
+  const all = Array.from({ length: lives }, (_, n) => livesOf(from + n));
+  return Array.from({ length: 7 }, (_, step) => all.flatMap((life) => life[step] ?? [])).flat();
+};
+
+/**
+ * A client that is no code of the system, fast enough for a load: persistent messages to queue `commands`, each
+ * confirmed by the broker.
+ */
+export const makeLoad = async (services: Pick<UsedServices, 'rabbitmqUrl'>) => {
+  const connection = await connect(services.rabbitmqUrl);
+  const channel: ConfirmChannel = await connection.createConfirmChannel();
+
+  const post = async (commands: readonly LoadCommand[], properties: { readonly replyTo?: string } = {}): Promise<void> => {
+    for (const command of commands) {
+      channel.publish('', 'commands', Buffer.from(JSON.stringify(command)), {
+        persistent: true,
+        mandatory: true,
+        messageId: command.id,
+        ...properties,
+      });
+    }
+    await channel.waitForConfirms();
+  };
+
+  /** Posts lives one wave after the other until stopped. `stop` gives all that was posted. */
+  const steady = (options: { readonly lives: number; readonly everyMs: number; readonly replyTo?: string }) => {
+    const stopping = new AbortController();
+    const posted: LoadCommand[] = [];
+    const run = async (): Promise<void> => {
+      for (let wave = 0; !stopping.signal.aborted; wave += 1) {
+        const commands = mixedCommands(options.lives, wave * options.lives);
+        await post(commands, options.replyTo === undefined ? {} : { replyTo: options.replyTo });
+        posted.push(...commands);
+        await delay(options.everyMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      }
+    };
+    const running = run();
+    return {
+      posted: posted as readonly LoadCommand[],
+      stop: async (): Promise<readonly LoadCommand[]> => {
+        stopping.abort();
+        await running;
+        return posted;
+      },
+    };
+  };
+
+  /** Messages that wait in a queue; those in some consumer's hand do not count. */
+  const waitingIn = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount;
+
+  return { post, steady, waitingIn, close: () => connection.close() };
+};
+
+export type Load = Awaited<ReturnType<typeof makeLoad>>;

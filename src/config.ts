@@ -1,10 +1,17 @@
 import { Util } from 'config/lib/util.js';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { WarrenError } from './errors.js';
+import { asError, WarrenError } from './errors.js';
 
-const milliseconds = z.coerce.number().int().min(1).max(86_400_000);
-const count = z.coerce.number().int().min(1).max(1_000_000);
+/** Digits only: `Number` would read a blank as 0, and `true`, null and `0x10` as numbers too. */
+const wholeNumber = (min: number, max: number) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value),
+    z.int('must be a whole number').min(min).max(max),
+  );
+
+const milliseconds = wholeNumber(1, 86_400_000);
+const count = wholeNumber(1, 1_000_000);
 
 /** Several hosts, separated by commas, share user, vhost and options: `amqp://u:p@h1:5672,h2:5672/vhost`. */
 const rabbitmqUrl = z
@@ -22,10 +29,10 @@ const millisecondsList = z.preprocess(
 const schema = z.strictObject({
   rabbitmq: z.strictObject({ url: rabbitmqUrl.optional() }).default({}),
   mongodb: z.strictObject({ url: mongodbUrl.optional() }).default({}),
-  http: z.strictObject({ port: z.coerce.number().int().min(0).max(65_535), host: z.string().min(1) }),
+  http: z.strictObject({ port: wholeNumber(0, 65_535), host: z.string().min(1) }),
   log: z.strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']) }),
   commands: z.strictObject({
-    maxMessageBytes: z.coerce.number().int().min(1024).max(8_388_608),
+    maxMessageBytes: wholeNumber(1024, 8_388_608),
     prefetch: count,
     batchSize: count,
     cachedAggregates: count,
@@ -35,9 +42,9 @@ const schema = z.strictObject({
   relay: z.strictObject({ everyMs: milliseconds, olderThanMs: milliseconds }),
   messaging: z.strictObject({
     retryDelaysMs: millisecondsList,
-    deliveryLimit: z.coerce.number().int().min(1).max(1000),
+    deliveryLimit: wholeNumber(1, 1000),
     publishTimeoutMs: milliseconds,
-    heartbeatSeconds: z.coerce.number().int().min(1).max(600),
+    heartbeatSeconds: wholeNumber(1, 600),
   }),
   shutdown: z.strictObject({ drainMs: milliseconds }),
 });
@@ -83,8 +90,12 @@ type Raw = Record<string, Record<string, unknown>>;
 
 const readFiles = (environment: NodeJS.ProcessEnv): Raw => {
   const directory = environment['NODE_CONFIG_DIR'] ?? join(import.meta.dirname, '..', 'config');
-  const loaded = Util.loadFileConfigs({ configDir: directory, nodeEnv: [environment['NODE_ENV'] ?? 'development'] });
-  return Util.cloneDeep(loaded.config) as Raw;
+  try {
+    const loaded = Util.loadFileConfigs({ configDir: directory, nodeEnv: [environment['NODE_ENV'] ?? 'development'] });
+    return Util.cloneDeep(loaded.config) as Raw;
+  } catch (error) {
+    throw new WarrenError('CONFIG', `Wrong configuration:\n  ${asError(error).message}`, { cause: error });
+  }
 };
 
 const nameOf = (path: readonly PropertyKey[]): string => {

@@ -58,7 +58,7 @@ const exitCode = await runCli(
     ...composeForCli(),
     version,
     loadConfig,
-    startRoles: (roles, names) => startRole(roles.length > 1 ? 'all' : (roles[0] ?? 'all'), names),
+    startRole,
     newId: () => randomUUID(),
     now: () => new Date(),
     interrupted: untilSignal,

@@ -17,9 +17,8 @@ export const workerRoles = [
   'process-manager',
   'relay',
 ] as const;
-const roleNames = [...workerRoles, 'http', 'all'] as const;
 export type WorkerRole = (typeof workerRoles)[number];
-export type RoleName = (typeof roleNames)[number];
+export type RoleName = WorkerRole | 'http' | 'all';
 
 /** Those of `all` with these names; all of them when no names are given. @throws WarrenError CONFIG, an unknown name */
 const choose = <T extends { readonly name: string }>(

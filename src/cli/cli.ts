@@ -18,7 +18,7 @@ export type CliDeps = {
   readonly domains: DomainIndex;
   /** @throws WarrenError CONFIG */
   readonly loadConfig: () => Config;
-  readonly startRoles: RolesDeps['startRoles'];
+  readonly startRole: RolesDeps['startRole'];
   /** The real bus, connecting in the background; the caller declares, uses and closes it. */
   readonly makeBus: (config: Config) => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'close'>;
   readonly topologyOf: (config: Config) => Topology;
@@ -92,10 +92,10 @@ const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
   const complain = (text: string): void => {
     deps.stderr.write(`${text}\n`);
   };
-  const { newId, interrupted, startRoles } = deps;
+  const { newId, interrupted, startRole } = deps;
   const commands = [
     ...roleCommands({
-      startRoles,
+      startRole,
       projections: domains.flatMap((domain) => domain.projections.map(({ name }) => name)),
       rules: domains.flatMap((domain) => domain.notifications.map(({ name }) => name)),
     }),

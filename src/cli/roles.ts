@@ -1,18 +1,13 @@
 import { Argument, Command } from 'commander';
+import { workerRoles, type RoleName } from '../roles.js';
 
-const roles = [
-  'command-worker',
-  'projection-worker',
-  'notification-worker',
-  'process-manager',
-  'relay',
-  'http',
-] as const;
-type Role = (typeof roles)[number];
+type Role = Exclude<RoleName, 'all'>;
+
+const roles: readonly Role[] = [...workerRoles, 'http'];
 
 export type RolesDeps = {
-  /** Runs the roles in this process until a signal ends them. `names`: only these projections or rules; empty = all. */
-  readonly startRoles: (roles: readonly Role[], names: readonly string[]) => Promise<void>;
+  /** Runs the role in this process until a signal ends it. `names`: only these projections or rules; empty = all. */
+  readonly startRole: (role: RoleName, names: readonly string[]) => Promise<void>;
   readonly projections: readonly string[];
   readonly rules: readonly string[];
 };
@@ -39,7 +34,7 @@ const examplesText = (lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 
 /** One command a role, and `all`. */
-export const roleCommands = ({ startRoles, projections, rules }: RolesDeps): readonly Command[] => {
+export const roleCommands = ({ startRole, projections, rules }: RolesDeps): readonly Command[] => {
   const namesOf: Readonly<Partial<Record<Role, Argument>>> = {
     'projection-worker': new Argument('[projections...]', 'only these; all if none is named').choices(projections),
     'notification-worker': new Argument('[rules...]', 'only these; all if none is named').choices(rules),
@@ -48,12 +43,12 @@ export const roleCommands = ({ startRoles, projections, rules }: RolesDeps): rea
     .summary('every role in one process (the default)')
     .description('Every role in one process; what warren without arguments does.')
     .addHelpText('after', examplesText(['warren', 'RABBITMQ_URL=amqp://… MONGODB_URL=mongodb://… warren all']))
-    .action(() => startRoles(roles, []));
+    .action(() => startRole('all', []));
   const single = roles.map((role) => {
     const command = new Command(role).summary(summaries[role]).addHelpText('after', examplesText(examples[role]));
     const names = namesOf[role];
-    if (names) return command.addArgument(names).action((given: readonly string[]) => startRoles([role], given));
-    return command.action(() => startRoles([role], []));
+    if (names) return command.addArgument(names).action((given: readonly string[]) => startRole(role, given));
+    return command.action(() => startRole(role, []));
   });
   return [all, ...single];
 };

@@ -41,7 +41,7 @@ export const envelopeSchema = z.strictObject({
   id: shortText,
   type: shortText,
   aggregateId: shortText,
-  payload: z.unknown(),
+  payload: z.nonoptional(z.unknown(), 'is required; send {} for a command without one'),
   expectedVersion: z.int().min(0).optional(),
   metadata: metadataSchema.default({}),
 });
@@ -112,7 +112,6 @@ export const parseCommand = (
     type,
   });
   if (!envelope.success) return invalid('SCHEMA', describe(envelope.error, ''));
-  if (!('payload' in given)) return invalid('SCHEMA', 'payload: is required; send {} for a command without one');
 
   const domain = deps.domains.ofCommand(envelope.data.type);
   const schema = domain?.commands[envelope.data.type];

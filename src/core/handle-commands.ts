@@ -12,14 +12,14 @@ export type LoadedStream = { readonly version: number; readonly state: unknown; 
 
 /**
  * What was decided about one command. A commit is certain only when the store takes it. An answer without events is
- * checked by nobody, so it is `certain` only if the state under it was read for this batch, or is what an earlier
+ * checked by nobody, so it (or a failure) is `certain` only if the state under it was read for this batch, or is what an earlier
  * commit of the batch leaves: then it falls with that commit.
  */
 export type Handled =
   | { readonly kind: 'commit'; readonly commit: Commit; readonly stateAfter: unknown; readonly versionAfter: number }
   | { readonly kind: 'answer'; readonly reply: Reply; readonly certain: boolean }
   /** The decider threw, which is a defect of it: this command is at fault, not the others of its batch. */
-  | { readonly kind: 'failed'; readonly cause: unknown };
+  | { readonly kind: 'failed'; readonly cause: unknown; readonly certain: boolean };
 
 export const streamOf = ({ command, domain }: DomainCommand): StreamId => ({
   aggregateType: domain.aggregateType,
@@ -64,7 +64,7 @@ const decideOne = (item: DomainCommand, stream: LoadedStream, now: Date): Handle
       versionAfter: stream.version + decision.events.length,
     };
   } catch (cause) {
-    return { kind: 'failed', cause };
+    return { kind: 'failed', cause, certain: stream.fresh };
   }
 };
 

@@ -5,7 +5,7 @@ export const commandsExchange = 'commands';
 export const commandsQueue = 'commands';
 export const eventsExchange = 'events';
 /** Exchange and queue of one name: events of a type that nobody is bound to. */
-export const unroutedEvents = 'events.unrouted';
+const unroutedEvents = 'events.unrouted';
 /** Publishes to the queue that the routing key names. */
 export const defaultExchange = '';
 

@@ -1,7 +1,7 @@
 import type { DocumentWrite, ReadStore, StoredDocument } from '../read-store/read-store.js';
 import type { Channel, Notification } from './channel.js';
 
-export const ledgerCollection = 'notifications';
+const ledgerCollection = 'notifications';
 
 type LedgerEntry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly channel: Channel['name'] };
 

@@ -1,6 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { fold } from '../core/decider.js';
-import { handleCommands, streamOf, type DomainCommand, type LoadedStream } from '../core/handle-commands.js';
+import {
+  handleCommands,
+  streamOf,
+  type DomainCommand,
+  type Handled,
+  type LoadedStream,
+} from '../core/handle-commands.js';
 import { streamKey, type Command, type RecordedEvent } from '../core/message.js';
 import { acceptedReply, type Reply } from '../core/reply.js';
 import { asError } from '../errors.js';
@@ -24,7 +30,7 @@ type Deps = {
 type Item = DomainCommand & { readonly index: number; readonly key: string };
 
 /** Lost races are rare with few workers; who loses this often waits in the retry ladder instead of spinning. */
-const maxRounds = 20;
+const maxLostRaces = 20;
 
 const invalid = (command: Command, reason: ParkReason, message: string): CommandResult => ({
   kind: 'invalid',
@@ -38,28 +44,53 @@ const invalid = (command: Command, reason: ParkReason, message: string): Command
   },
 });
 
+const reused = (command: Command): CommandResult =>
+  invalid(
+    command,
+    'COMMAND_ID_REUSED',
+    `id: ${command.id} was accepted before for another type, aggregate or payload; use a new id`,
+  );
+
 const storedResult = (item: DomainCommand, stored: StoredCommand): CommandResult => {
   const { command } = item;
   if (stored.commandDigest === null || stored.commandDigest === item.digest) {
     return { kind: 'answered', reply: acceptedReply(command, stored.events, 0), appended: [] };
   }
-  return invalid(
-    command,
-    'COMMAND_ID_REUSED',
-    `id: ${command.id} was accepted before for another type, aggregate or payload; use a new id`,
-  );
+  return reused(command);
 };
 
-/** Of two commands with one id the second waits for the answer of the first, which is then its answer too. */
+/**
+ * Of two commands with one id the second waits for the answer of the first. So do those behind it in its stream: if the
+ * first is rejected, the second is decided anew, in its place.
+ */
 const splitRepeatedIds = (pending: readonly Item[]): { taken: Item[]; deferred: Item[] } => {
   const seen = new Set<string>();
+  const waiting = new Set<string>();
   const taken: Item[] = [];
   const deferred: Item[] = [];
   for (const item of pending) {
-    (seen.has(item.command.id) ? deferred : taken).push(item);
+    const waits = seen.has(item.command.id) || waiting.has(item.key);
+    if (waits) waiting.add(item.key);
+    (waits ? deferred : taken).push(item);
     seen.add(item.command.id);
   }
   return { taken, deferred };
+};
+
+/** Gives the repetitions of what was just stored their answers; those of a rejected command are decided anew. */
+const withoutAnswered = (done: readonly Item[], left: readonly Item[], results: (CommandResult | undefined)[]) => {
+  const stored = new Map<string, { readonly digest: string; readonly reply: Reply }>();
+  for (const { command, digest, index } of left.length === 0 ? [] : done) {
+    const result = results[index];
+    if (result?.kind !== 'answered' || result.reply.status !== 'accepted' || result.reply.events.length === 0) continue;
+    stored.set(command.id, { digest, reply: result.reply });
+  }
+  return left.filter(({ command, digest, index }) => {
+    const first = stored.get(command.id);
+    if (!first) return true;
+    results[index] = first.digest === digest ? { kind: 'answered', reply: first.reply, appended: [] } : reused(command);
+    return false;
+  });
 };
 
 /**
@@ -107,23 +138,25 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
   };
 
   const decide = async (batch: readonly Item[]) => {
-    const first = handleCommands(batch, await load(batch, new Set()), now());
-    const doubtful = new Set(
-      batch.filter((_, at) => first[at]?.kind === 'answer' && !first[at].certain).map(({ key }) => key),
-    );
+    // One time for both: else a yes of the first may be a no of the second, on a state that nobody looked at.
+    const time = now();
+    const first = handleCommands(batch, await load(batch, new Set()), time);
+    const isDoubtful = (handled: Handled | undefined): boolean =>
+      handled !== undefined && handled.kind !== 'commit' && !handled.certain;
+    const doubtful = new Set(batch.filter((_, at) => isDoubtful(first[at])).map(({ key }) => key));
     if (doubtful.size === 0) return first;
-    return handleCommands(batch, await load(batch, doubtful), now());
+    return handleCommands(batch, await load(batch, doubtful), time);
   };
 
   /** One round: decide, look up, append. Gives the commands that have to be decided anew. */
   const round = async (batch: readonly Item[], results: (CommandResult | undefined)[]): Promise<Item[]> => {
     const handled = await decide(batch);
     const commits = handled.flatMap((each) => (each.kind === 'commit' ? [each.commit] : []));
-    const answered = batch.filter((_, at) => handled[at]?.kind === 'answer');
+    const without = batch.filter((_, at) => handled[at]?.kind !== 'commit');
     const stored =
-      answered.length === 0
+      without.length === 0
         ? new Map<string, StoredCommand>()
-        : await eventStore.findByCommand(answered.map(({ command }) => command.id));
+        : await eventStore.findByCommand(without.map(({ command }) => command.id));
     const outcomes: readonly AppendOutcome[] = commits.length === 0 ? [] : await eventStore.append(commits);
 
     // What comes after a commit that the store did not take was decided on a state that never was.
@@ -148,13 +181,11 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
       } else if (outcome?.status === 'conflict' || broken.has(item.key)) {
         again.push(item);
         broken.add(item.key);
-      } else if (result?.kind === 'failed') {
-        results[item.index] = { kind: 'failed', cause: asError(result.cause) };
-      } else if (result?.kind === 'answer') {
+      } else if (result && result.kind !== 'commit') {
         const first = stored.get(item.command.id);
-        results[item.index] = first
-          ? storedResult(item, first)
-          : { kind: 'answered', reply: result.reply, appended: [] };
+        if (first) results[item.index] = storedResult(item, first);
+        else if (result.kind === 'failed') results[item.index] = { kind: 'failed', cause: asError(result.cause) };
+        else results[item.index] = { kind: 'answered', reply: result.reply, appended: [] };
       }
     });
     broken.forEach((key) => remembered.delete(key));
@@ -162,12 +193,16 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
   };
 
   return async (batch: readonly DomainCommand[]): Promise<readonly CommandResult[]> => {
-    const results = new Array<CommandResult | undefined>(batch.length);
+    const results = Array.from({ length: batch.length }, (): CommandResult | undefined => undefined);
     let pending: readonly Item[] = batch.map((item, index) => ({ ...item, index, key: streamKey(streamOf(item)) }));
+    let lostRaces = 0;
     try {
-      for (let rounds = 0; pending.length > 0 && rounds < maxRounds; rounds += 1) {
+      while (pending.length > 0 && lostRaces < maxLostRaces) {
         const { taken, deferred } = splitRepeatedIds(pending);
-        pending = [...(await round(taken, results)), ...deferred].sort((a, b) => a.index - b.index);
+        const again = await round(taken, results);
+        if (again.length > 0) lostRaces += 1;
+        const left = [...again, ...deferred].sort((a, b) => a.index - b.index);
+        pending = withoutAnswered(taken, left, results);
       }
     } catch (error) {
       // What is stored now is not known, so nothing that is remembered of these streams may be used again.
@@ -179,3 +214,5 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
     );
   };
 };
+
+export type CommandHandler = ReturnType<typeof makeCommandHandler>;

@@ -111,10 +111,13 @@ describe('RabbitMQ message bus, when the broker fails', () => {
 
   type ConnectionInfo = { readonly name: string; readonly client_properties?: { readonly connection_name?: string } };
 
-  const closeConnections = (named: string, count: number): Promise<void> =>
+  /** Those of the bus whose name ends so. */
+  const closeConnections = (nameEnd: string, count: number): Promise<void> =>
     eventually(async () => {
       const all = (await services.management('/vhosts/%vhost/connections')) as readonly ConnectionInfo[];
-      const ours = all.filter(({ client_properties: own }) => own?.connection_name?.startsWith(named));
+      const names = (own?: string): boolean =>
+        own !== undefined && own.startsWith('warren/test@') && own.endsWith(nameEnd);
+      const ours = all.filter(({ client_properties: own }) => names(own?.connection_name));
       expect(ours).to.have.lengthOf(count);
       for (const { name } of ours) {
         await services.management(`/connections/${encodeURIComponent(name)}`, { method: 'DELETE' });
@@ -143,7 +146,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
     });
     await bus.declare(topology);
     const { seen, consumer } = await collect(bus);
-    await closeConnections('warren/test/', 2);
+    await closeConnections('', 2);
     await eventually(() => {
       expect(reconnects).to.be.at.least(2);
       expect(consumer.isConsuming()).to.equal(true);
@@ -223,7 +226,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
     const channel = await outside.createChannel();
     await channel.deleteQueue('commands');
     expect(await bus.publish([command('too early')])).to.deep.equal(['unroutable']);
-    await closeConnections('warren/test/', 2);
+    await closeConnections('', 2);
     await eventually(async () => {
       expect(await bus.publish([command('again')])).to.deep.equal(['confirmed']);
     });
@@ -243,7 +246,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
     await eventually(() => {
       expect(seen).to.have.lengthOf(1);
     });
-    await closeConnections('warren/test/consume', 1);
+    await closeConnections('/consume', 1);
     gate.open();
     await eventually(() => {
       expect(seen.map(({ redelivered }) => redelivered)).to.deep.equal([false, true]);

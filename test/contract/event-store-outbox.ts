@@ -5,7 +5,10 @@ import { commitOf, store, upTo } from './event-store-fixtures.js';
 import type { StoreOf } from './event-store-fixtures.js';
 
 const positionsIn = (ranges: readonly PositionRange[]): readonly number[] =>
-  ranges.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
+  ranges.flatMap(({ first, last }) => {
+    if (first > last) throw new Error(`an empty range, ${first} to ${last}`);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
 
 const ageMs = 1000;
 const longMs = 3_600_000;

@@ -6,7 +6,7 @@ import type { StoreOf } from './event-store-fixtures.js';
 /** Appends one event to stream `a`, again after each conflict, as a worker does. */
 const appendNext = async (eventStore: EventStore, startVersion: number): Promise<void> => {
   let expectedVersion = startVersion;
-  for (;;) {
+  for (let attempt = 1; attempt <= 1000; attempt += 1) {
     const [outcome] = await eventStore.append([commitOf('a', expectedVersion)]);
     if (outcome?.status !== 'conflict') {
       eventsOf(outcome);
@@ -14,6 +14,7 @@ const appendNext = async (eventStore: EventStore, startVersion: number): Promise
     }
     expectedVersion = outcome.actualVersion;
   }
+  throw new Error('a conflict every time');
 };
 
 export const describeWriters = (opened: StoreOf): void => {

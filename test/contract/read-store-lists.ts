@@ -52,7 +52,7 @@ export const describeLists = (opened: StoreOf): void => {
       const whole = await list({ filter: { status: 'x' } });
       expect(whole).to.have.members(ids);
       const pages: string[] = [];
-      for (;;) {
+      while (pages.length <= ids.length) {
         const afterId = pages.at(-1);
         const page = await list({ filter: { status: 'x' }, limit: 2, ...(afterId === undefined ? {} : { afterId }) });
         if (page.length === 0) break;

@@ -51,17 +51,30 @@ export const makeLoad = async (services: Pick<UsedServices, 'rabbitmqUrl'>) => {
   const connection = await connect(services.rabbitmqUrl);
   const channel: ConfirmChannel = await connection.createConfirmChannel();
 
-  const post = async (commands: readonly LoadCommand[], properties: { readonly replyTo?: string } = {}): Promise<void> => {
-    for (const command of commands) {
-      channel.publish('', 'commands', Buffer.from(JSON.stringify(command)), {
+  /** Persistent messages straight to a queue. */
+  const send = async (
+    queue: string,
+    messages: readonly { readonly text: string; readonly id?: string }[],
+    properties = {},
+  ) => {
+    for (const { text, id } of messages) {
+      const options = {
         persistent: true,
         mandatory: true,
-        messageId: command.id,
+        ...(id === undefined ? {} : { messageId: id }),
         ...properties,
-      });
+      };
+      channel.publish('', queue, Buffer.from(text), options);
     }
     await channel.waitForConfirms();
   };
+
+  const post = (commands: readonly LoadCommand[], properties: { readonly replyTo?: string } = {}): Promise<void> =>
+    send(
+      'commands',
+      commands.map((command) => ({ text: JSON.stringify(command), id: command.id })),
+      properties,
+    );
 
   /** Posts lives one wave after the other until stopped. `stop` gives all that was posted. */
   const steady = (options: { readonly lives: number; readonly everyMs: number; readonly replyTo?: string }) => {
@@ -89,7 +102,7 @@ export const makeLoad = async (services: Pick<UsedServices, 'rabbitmqUrl'>) => {
   /** Messages that wait in a queue; those in some consumer's hand do not count. */
   const waitingIn = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount;
 
-  return { post, steady, waitingIn, close: () => connection.close() };
+  return { send, post, steady, waitingIn, close: () => connection.close() };
 };
 
 export type Load = Awaited<ReturnType<typeof makeLoad>>;

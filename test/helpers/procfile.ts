@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startWarren, type RoleProcess } from './processes.js';
 
 /** The roles of the Procfile, from its lines `<name>: node dist/main.js <role>`. */
-const procfileRoles = async (): Promise<readonly string[]> => {
+export const procfileRoles = async (): Promise<readonly string[]> => {
   const text = await readFile(join(import.meta.dirname, '..', '..', 'Procfile'), 'utf8');
   return [...text.matchAll(/^[\w-]+: node dist\/main\.js ([\w-]+)$/gm)].map(([, role]) => role ?? '');
 };

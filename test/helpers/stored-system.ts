@@ -1,6 +1,8 @@
+import { connect } from 'amqplib';
 import { expect } from 'chai';
 import type { Db, Document } from 'mongodb';
 import { expectedReadModels, type PlainEvent } from './expected-read-models.js';
+import type { UsedServices } from './services.js';
 
 /** What is in the database and on the broker, asked without any code of the system. */
 
@@ -37,7 +39,9 @@ export const expectReadModels = async (db: Db): Promise<void> => {
     ['orders', expected.orders],
   ] as const) {
     const found = await db.collection<ById>(name).find().toArray();
-    const byId = new Map(found.map(withIsoDates).map(({ _id, ...fields }) => [_id as string, { id: _id as string, ...fields }]));
+    const byId = new Map(
+      found.map(withIsoDates).map(({ _id, ...fields }) => [_id as string, { id: _id as string, ...fields }]),
+    );
     // One by one: a difference of a few out of thousands can be read.
     expect(byId.size, `documents in ${name}`).to.equal(documents.size);
     for (const [id, document] of documents) expect(byId.get(id), `${name} ${id}`).to.deep.equal(document);
@@ -69,4 +73,23 @@ export const expectLedgerSent = async (db: Db): Promise<void> => {
   const unsent = ledger.filter(({ status }) => status !== 'sent').map(({ _id }) => _id);
   expect(unsent, 'entries that are not sent').to.deep.equal([]);
   expect(new Set(ledger.map(({ _id }) => _id))).to.deep.equal(new Set(ids));
+};
+
+/** Events that a keyed read model has applied. */
+export const sumOfVersions = async (db: Db, collection: string): Promise<number> =>
+  (await db.collection(collection).find().toArray()).reduce((sum, { version }) => sum + (version as number), 0);
+
+/** Names of the system's queues that hold a message; `events.unrouted` has those that nobody is bound to. */
+export const queuesWithMessages = async ({ management, rabbitmqUrl }: UsedServices): Promise<readonly string[]> => {
+  const queues = (await management('/queues/%vhost?columns=name')) as readonly { readonly name: string }[];
+  const connection = await connect(rabbitmqUrl);
+  try {
+    const channel = await connection.createChannel();
+    const holding: string[] = [];
+    // The broker itself, since its management API knows only what was some seconds ago.
+    for (const { name } of queues) if ((await channel.checkQueue(name)).messageCount > 0) holding.push(name);
+    return holding;
+  } finally {
+    await connection.close();
+  }
 };

@@ -55,7 +55,8 @@ const parts = /^([a-z+]+:\/\/(?:[^@/]*@)?)([^/?,]+)(?:,[^/?]*)?(.*)$/;
 
 const viaPort = (url: string, port: number) => {
   const [, start, host, end] = parts.exec(url) ?? [];
-  if (start === undefined || host === undefined || end === undefined) throw new Error('No URL that a proxy can stand before');
+  if (start === undefined || host === undefined || end === undefined)
+    throw new Error('No URL that a proxy can stand before');
   const target = new URL(`tcp://${host}`);
   const defaultPort = start.startsWith('amqp') ? 5672 : 27_017;
   // The member of a replica set that a client finds by name would be reached past the proxy.

@@ -6,6 +6,7 @@ import { pause } from './back-off.js';
 import type { BrokerHost } from './broker-url.js';
 import { closeQuietly } from './closing.js';
 import { corkWrites } from './cork.js';
+import type { Outage } from './outage.js';
 
 /** One connection that comes back by itself. */
 export type BrokerConnection = {
@@ -26,6 +27,8 @@ export type ConnectionDeps = {
   readonly purpose: string;
   readonly role: string;
   readonly log: Logger;
+  /** The same for all connections of the process. */
+  readonly outage: Outage;
   readonly now: () => Date;
   /** Runs on each new connection before anybody else may use it. */
   readonly setUp: (model: ChannelModel) => Promise<void>;
@@ -36,9 +39,6 @@ const connectTimeoutMs = 10_000;
 
 /** `warren/<role>@<host>#<pid>`: who is it, on the management page. */
 export const clientName = (role: string): string => `warren/${role}@${hostname()}#${process.pid}`;
-
-const connectionName = (role: string, purpose: string): string =>
-  `warren/${role}/${purpose}@${hostname()}#${process.pid}`;
 
 /** What a person can mend, in words: amqplib shows a refused vhost only as the frame that it did not expect. */
 const explain = (error: Error, host: BrokerHost): string => {
@@ -51,7 +51,7 @@ const explain = (error: Error, host: BrokerHost): string => {
 };
 
 export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
-  const { hosts, purpose, now } = deps;
+  const { hosts, purpose, outage, now } = deps;
   const log = deps.log.child({ connection: purpose });
   const closing = new AbortController();
   const isClosing = (): boolean => closing.signal.aborted;
@@ -61,13 +61,10 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
   let blocked = false;
   let wasUp = false;
   let reconnectedAt: number | null = null;
-  let said = '';
 
-  /** One line a change: the same reason again is silent. */
   const say = (host: BrokerHost, error: Error): void => {
     const reason = explain(error, host);
-    if (said === reason) return;
-    said = reason;
+    if (!outage.isNews(reason)) return;
     const entry = { host: host.name, reason };
     if (hasCode(error, 'TOPOLOGY')) log.error(entry, 'broker topology differs, waiting for it to be mended');
     else log.warn(entry, `waiting for RabbitMQ at ${host.name}: ${reason}`);
@@ -99,7 +96,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
 
   const announce = (model: ChannelModel, host: BrokerHost): void => {
     current = model;
-    said = '';
+    outage.end();
     if (wasUp) {
       reconnectedAt = now().getTime();
       deps.onReconnect();
@@ -118,7 +115,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
         timeout: connectTimeoutMs,
         noDelay: true,
         keepAlive: true,
-        clientProperties: { connection_name: connectionName(deps.role, purpose) },
+        clientProperties: { connection_name: `${clientName(deps.role)}/${purpose}` },
       });
       const gone = listen(model, host);
       corkWrites(model);

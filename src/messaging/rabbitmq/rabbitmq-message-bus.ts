@@ -9,6 +9,7 @@ import { parseBrokerUrl } from './broker-url.js';
 import { clientName, makeConnection, type BrokerConnection } from './connection.js';
 import { makeConsumer } from './consumer.js';
 import { declareTopology } from './declare.js';
+import { makeOutage } from './outage.js';
 import { makePublisher, type Publisher } from './publisher.js';
 import { makeRequester, type Requester } from './requester.js';
 
@@ -46,6 +47,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
   const declared: Topology[] = [];
   const consumers: Consumer[] = [];
   const closing = new AbortController();
+  const outage = makeOutage();
   let closed: Promise<void> | null = null;
 
   const declareAgain = (model: ChannelModel): Promise<void> => declareTopology(model, merge(declared));
@@ -55,6 +57,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
       purpose,
       role,
       log,
+      outage,
       now,
       setUp: declareAgain,
       onReconnect: () => metrics?.onReconnect(),

@@ -36,7 +36,7 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
     calls: [],
     messages: [],
   };
-  const started: { roles: readonly string[]; names: readonly string[] }[] = [];
+  const started: { role: string; names: readonly string[] }[] = [];
   const run = async (...args: readonly string[]) => {
     const out = sink();
     const err = sink();
@@ -45,8 +45,8 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
         version: '1.2.3',
         domains: indexDomains(domains),
         loadConfig: () => loadConfig(environment),
-        startRoles: async (roles, names) => {
-          started.push({ roles, names });
+        startRole: async (role, names) => {
+          started.push({ role, names });
         },
         makeBus: () => ({
           declare: () => {

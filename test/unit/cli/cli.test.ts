@@ -10,8 +10,8 @@ describe('warren <role>', () => {
     await run();
     await run('all');
     expect(started).to.deep.equal([
-      { roles: allRoles, names: [] },
-      { roles: allRoles, names: [] },
+      { role: 'all', names: [] },
+      { role: 'all', names: [] },
     ]);
   });
 
@@ -19,7 +19,7 @@ describe('warren <role>', () => {
     it(`runs ${role} alone`, async () => {
       const { run, started } = makeCli();
       expect(await run(role)).to.deep.equal({ exitCode: 0, out: '', err: '' });
-      expect(started).to.deep.equal([{ roles: [role], names: [] }]);
+      expect(started).to.deep.equal([{ role, names: [] }]);
     });
   }
 
@@ -52,7 +52,7 @@ describe('warren <role>', () => {
     ['STORE_CHANGED', 70],
   ] as const satisfies readonly [ErrorCode, number][]) {
     it(`exits ${exitCode} on ${code}, with its sentence on standard error`, async () => {
-      const { run } = makeCli({}, { startRoles: () => Promise.reject(new WarrenError(code, 'What to do')) });
+      const { run } = makeCli({}, { startRole: () => Promise.reject(new WarrenError(code, 'What to do')) });
       expect(await run('relay')).to.deep.equal({ exitCode, out: '', err: 'What to do\n' });
     });
   }

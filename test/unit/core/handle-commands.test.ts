@@ -1,5 +1,10 @@
 import { expect } from 'chai';
-import { handleCommands, type DomainCommand, type Handled, type LoadedStream } from '../../../src/core/handle-commands.js';
+import {
+  handleCommands,
+  type DomainCommand,
+  type Handled,
+  type LoadedStream,
+} from '../../../src/core/handle-commands.js';
 import { add, take, tally } from '../../helpers/tally-domain.js';
 
 const now = new Date('2026-01-31T12:00:00Z');
@@ -58,8 +63,8 @@ describe('handling a batch of commands', () => {
   });
 
   it('answers conflict, with the version there is, before the decider sees the command', () => {
-    const broken = tally({ id: 'c-1', type: 'tally.break', expectedVersion: 2 });
-    const [handled] = handle([broken], { 'tally/t-1': at(3, 0) });
+    const broken = tally({ id: 'c-1', type: 'tally.start', expectedVersion: 2 });
+    const [handled] = handle([broken], { 'tally/t-1': at(3, 5) });
     expect(handled?.kind === 'answer' && handled.reply).to.deep.include({ status: 'conflict', version: 3 });
     const [zero] = handle([tally({ id: 'c-1', type: 'tally.clear', expectedVersion: 0 })], { 'tally/t-1': at(1, 0) });
     expect(zero?.kind === 'answer' && zero.reply.status).to.equal('conflict');
@@ -83,7 +88,7 @@ describe('handling a batch of commands', () => {
   });
 
   it('fails the command whose decider throws and none of the others', () => {
-    const batch = [add('c-1', 1), tally({ id: 'c-2', type: 'tally.break' }), take('c-3', 1)];
+    const batch = [add('c-1', 1), tally({ id: 'c-2', type: 'tally.start' }), take('c-3', 1)];
     const handled = handle(batch, { 'tally/t-1': at(0, 0) });
     expect(handled.map(({ kind }) => kind)).to.deep.equal(['commit', 'failed', 'commit']);
   });

@@ -195,23 +195,39 @@ describe('command handler', () => {
   describe('when something fails', () => {
     it('fails the command whose decider throws and none of the others', async () => {
       const { handle } = setUp();
-      const results = await handle([add('c-1', 1), tally({ id: 'c-2', type: 'tally.break' }), take('c-3', 1)]);
+      const results = await handle([add('c-1', 1), tally({ id: 'c-2', type: 'tally.start' }), take('c-3', 1)]);
       expect(results.map(inShort)).to.deep.equal(['accepted 1', 'failed', 'accepted 2']);
       expect(results[1]?.kind === 'failed' && results[1].cause.message).to.equal('the decider is broken');
     });
 
-    it('fails what the store can never hold, with its reason, and decides anew what stood on it', async () => {
+    it('decides anew what a decider threw on a state that was stale', async () => {
+      const { handle, other } = setUp();
+      await handle([add('c-1', 5)]);
+      await other([take('c-2', 5)]);
+      expect(await answers(handle, tally({ id: 'c-3', type: 'tally.start' }))).to.deep.equal(['accepted 3']);
+    });
+
+    it('answers a command that was accepted before even where its decider throws now', async () => {
+      const { handle } = setUp();
+      const start = tally({ id: 'c-1', type: 'tally.start' });
+      await handle([start]);
+      expect(await answers(handle, start)).to.deep.equal(['accepted 1']);
+    });
+
+    it('calls what the store can never hold UNSTORABLE, with its reason, and decides anew what stood on it', async () => {
       const store = makeStore();
       const error = new Error('over 16 MB');
       const append: EventStore['append'] = async (commits) => {
         const taken = await store.append(commits.filter(({ metadata }) => metadata.commandId !== 'c-big'));
         return commits.map(({ metadata }) =>
-          metadata.commandId === 'c-big' ? { status: 'unstorable', error } : (taken.at(0) ?? { status: 'unstorable', error }),
+          metadata.commandId === 'c-big'
+            ? { status: 'unstorable', error }
+            : (taken.at(0) ?? { status: 'unstorable', error }),
         );
       };
       const results = await handlerOn({ ...store, append })([add('c-big', 9), take('c-2', 10)]);
-      expect(results.map(inShort)).to.deep.equal(['failed', 'TOO_LITTLE 0']);
-      expect(results[0]?.kind === 'failed' && results[0].cause).to.equal(error);
+      expect(results.map(inShort)).to.deep.equal(['UNSTORABLE', 'TOO_LITTLE 0']);
+      expect(results[0]?.kind === 'invalid' && results[0].message).to.include('over 16 MB');
     });
 
     it('answers a repeated batch as if nothing had happened, wherever the store was lost', async () => {
@@ -227,7 +243,10 @@ describe('command handler', () => {
             if (stored) await call();
             throw new WarrenError('STORE_UNAVAILABLE', 'lost');
           };
-          const handle = handlerOn({ ...store, [step]: (given: never) => losing(() => store[step](given) as Promise<never>) });
+          const handle = handlerOn({
+            ...store,
+            [step]: (given: never) => losing(() => store[step](given) as Promise<never>),
+          });
           const lost = await handle(batch).then(
             () => 'answered',
             (error: unknown) => (error as WarrenError).code,

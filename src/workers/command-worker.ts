@@ -4,12 +4,12 @@ import type { DomainIndex } from '../core/domain.js';
 import type { DomainCommand } from '../core/handle-commands.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Reply } from '../core/reply.js';
-import { hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { Delivery, MessageBus, Outcome, OutgoingMessage } from '../messaging/message-bus.js';
 import { commandsExchange, commandsQueue } from '../messaging/topology.js';
 import type { Telemetry } from '../telemetry.js';
 import { makeCommandHandler, type CommandResult } from './command-handler.js';
+import { givingBack } from './consuming.js';
 import { makeEventPublisher } from './event-publisher.js';
 import type { Patience } from './patience.js';
 import type { Worker } from './worker.js';
@@ -157,23 +157,8 @@ export const makeCommandWorker = (deps: Deps): Worker => {
     return answers.map(({ outcome }) => outcome);
   };
 
-  const consumer = bus.consume(
-    commandsQueue,
-    async (batch) => {
-      try {
-        return await handleBatch(batch);
-      } catch (error) {
-        // Only when the time to drain is over: the dependency is still down, which is not the messages' fault.
-        if (!hasCode(error, 'STORE_UNAVAILABLE') && !hasCode(error, 'BROKER_UNAVAILABLE')) throw error;
-        return batch.map((): Outcome => ({ do: 'giveBack' }));
-      }
-    },
-    { prefetch: settings.prefetch, batchSize: settings.batchSize },
-  );
+  const { prefetch, batchSize } = settings;
+  const consumer = bus.consume(commandsQueue, givingBack(handleBatch), { prefetch, batchSize });
 
-  return {
-    ready: consumer.ready,
-    isReady: () => consumer.isConsuming(),
-    stop: () => consumer.stop(),
-  };
+  return { ready: consumer.ready, isReady: () => consumer.isConsuming(), stop: () => consumer.stop() };
 };

@@ -3,10 +3,11 @@ import type { RecordedEvent } from '../core/message.js';
 import type { NotificationRule } from '../core/notification.js';
 import { asError, hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
-import type { Consumer, Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
+import type { Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
 import { notificationQueue } from '../messaging/topology.js';
 import type { Channel, Notification } from '../notifications/channel.js';
 import type { Claim, Ledger, SendResult } from '../notifications/ledger.js';
+import { consumeWhenPrepared, givingBack } from './consuming.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
 import type { Patience } from './patience.js';
 import { makeStateReader } from './state-reader.js';
@@ -76,39 +77,18 @@ export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Work
     );
   };
 
-  const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
-    try {
-      return await patience('STORE_UNAVAILABLE', async () => {
-        const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) => rule.events.includes(type));
-        const outcomes = (await notify(eventsIn(deliveries)))[Symbol.iterator]();
-        return deliveries.map((delivery): Outcome => {
-          if (!delivery.ok) return delivery.outcome;
-          return outcomes.next().value ?? { do: 'ack' };
-        });
+  const handle = (batch: readonly Delivery[]): Promise<readonly Outcome[]> =>
+    patience('STORE_UNAVAILABLE', async () => {
+      const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) => rule.events.includes(type));
+      const outcomes = (await notify(eventsIn(deliveries)))[Symbol.iterator]();
+      return deliveries.map((delivery): Outcome => {
+        if (!delivery.ok) return delivery.outcome;
+        return outcomes.next().value ?? { do: 'ack' };
       });
-    } catch (error) {
-      if (!hasCode(error, 'STORE_UNAVAILABLE')) throw error;
-      return batch.map((): Outcome => ({ do: 'giveBack' }));
-    }
-  };
+    });
 
-  const stopping = new AbortController();
-  let consumer: Consumer | undefined;
-  const start = async (): Promise<Consumer | undefined> => {
-    await patience('STORE_UNAVAILABLE', () => ledger.open(), stopping.signal);
-    if (stopping.signal.aborted) return undefined;
-    consumer = bus.consume(notificationQueue(rule.name), handle, settings);
-    return consumer;
-  };
-  const started = start();
-
-  return {
-    ready: started.then((it) => it?.ready),
-    isReady: () => consumer?.isConsuming() ?? false,
-    stop: async () => {
-      stopping.abort();
-      await started.catch(() => undefined);
-      await consumer?.stop();
-    },
-  };
+  return consumeWhenPrepared(
+    (signal) => patience('STORE_UNAVAILABLE', () => ledger.open(), signal),
+    () => bus.consume(notificationQueue(rule.name), givingBack(handle), settings),
+  );
 };

@@ -5,10 +5,11 @@ import type { Projection } from '../core/projection.js';
 import { asError, hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { Logger } from '../logger.js';
-import type { Consumer, Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
+import type { Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
 import { projectionQueue } from '../messaging/topology.js';
 import type { ReadStore } from '../read-store/read-store.js';
 import type { Telemetry } from '../telemetry.js';
+import { consumeWhenPrepared, givingBack } from './consuming.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
 import type { Applier, ApplierDeps } from './applier.js';
 import { makeKeyedApplier } from './keyed-projection.js';
@@ -79,21 +80,16 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
 
   const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
     batches += 1;
-    try {
-      const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
-      const deliveries = readEvents(batch, storeId, knows);
-      const events = eventsIn(deliveries);
-      const failing = await failingAggregates(events);
-      telemetry.eventsApplied(projection.name, events.length);
-      return deliveries.map((delivery): Outcome => {
-        if (!delivery.ok) return delivery.outcome;
-        const cause = failing.get(delivery.event.aggregateId);
-        return cause ? { do: 'retry', cause } : { do: 'ack' };
-      });
-    } catch (error) {
-      if (!hasCode(error, 'STORE_UNAVAILABLE')) throw error;
-      return batch.map((): Outcome => ({ do: 'giveBack' }));
-    }
+    const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
+    const deliveries = readEvents(batch, storeId, knows);
+    const events = eventsIn(deliveries);
+    const failing = await failingAggregates(events);
+    telemetry.eventsApplied(projection.name, events.length);
+    return deliveries.map((delivery): Outcome => {
+      if (!delivery.ok) return delivery.outcome;
+      const cause = failing.get(delivery.event.aggregateId);
+      return cause ? { do: 'retry', cause } : { do: 'ack' };
+    });
   };
 
   const stopping = new AbortController();
@@ -110,32 +106,25 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
   };
 
   let comparing: ReturnType<typeof everyInterval> | undefined;
-  const start = async (): Promise<Consumer | undefined> => {
-    await patience(
-      'STORE_UNAVAILABLE',
-      async () => {
-        await prepare(projection, readStore);
-        await readCheckpoint();
-      },
-      stopping.signal,
-    );
-    if (stopping.signal.aborted) return undefined;
-    const { prefetch, batchSize, compareEveryMs } = settings;
-    comparing = everyInterval(compareEveryMs, compare, (error) => {
-      log.warn({ err: error }, 'comparison with the store failed, comes again');
-    });
-    return bus.consume(projectionQueue(projection.name), handle, { prefetch, batchSize });
-  };
-  let consumer: Consumer | undefined;
-  const started = start().then((it) => (consumer = it));
+  const consuming = consumeWhenPrepared(
+    async (signal) => {
+      await patience('STORE_UNAVAILABLE', () => prepare(projection, readStore), signal);
+      await patience('STORE_UNAVAILABLE', readCheckpoint, signal);
+    },
+    () => {
+      const { prefetch, batchSize, compareEveryMs } = settings;
+      comparing = everyInterval(compareEveryMs, compare, (error) => {
+        log.warn({ err: error }, 'comparison with the store failed, comes again');
+      });
+      return bus.consume(projectionQueue(projection.name), givingBack(handle), { prefetch, batchSize });
+    },
+  );
 
   return {
-    ready: started.then((it) => it?.ready),
-    isReady: () => consumer?.isConsuming() ?? false,
+    ...consuming,
     stop: async () => {
       stopping.abort();
-      await started.catch(() => undefined);
-      await consumer?.stop();
+      await consuming.stop();
       await comparing?.stop();
     },
   };

@@ -123,16 +123,6 @@ export const describeReads = (opened: StoreOf): void => {
       const positions = (await collect(adapter.readAll({ afterPosition: 3 }))).map(positionOf);
       expect(positions).to.deep.equal(upTo(20).slice(3));
     });
-
-    it('counts the events of some types between two positions, the second included', async () => {
-      const { adapter } = opened();
-      await store(adapter, ...upTo(10).map((number) => commitOf(`a-${number}`, 0, ['odd', 'even'])));
-      expect(await adapter.count({ afterPosition: 0, toPosition: 20, types: ['odd'] })).to.equal(10);
-      expect(await adapter.count({ afterPosition: 2, toPosition: 5, types: ['odd'] })).to.equal(2);
-      expect(await adapter.count({ afterPosition: 2, toPosition: 5, types: ['odd', 'even'] })).to.equal(3);
-      expect(await adapter.count({ afterPosition: 0, toPosition: 99, types: ['odd', 'other'] })).to.equal(10);
-      expect(await adapter.count({ afterPosition: 5, toPosition: 5, types: ['odd', 'even'] })).to.equal(0);
-    });
   });
 
   describe('count', () => {

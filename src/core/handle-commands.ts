@@ -11,9 +11,9 @@ export type DomainCommand = { readonly command: Command; readonly domain: Domain
 export type LoadedStream = { readonly version: number; readonly state: unknown; readonly fresh: boolean };
 
 /**
- * What was decided about one command. A commit is certain only when the store takes it. An answer without events is
- * checked by nobody, so it (or a failure) is `certain` only if the state under it was read for this batch, or is what an earlier
- * commit of the batch leaves: then it falls with that commit.
+ * What was decided about one command. A commit is certain only when the store takes it. An answer without events, or a
+ * failure, is checked by nobody, so it is `certain` only if the state under it was read for this batch, or is what an
+ * earlier commit of the batch leaves: then it falls with that commit.
  */
 export type Handled =
   | { readonly kind: 'commit'; readonly commit: Commit; readonly stateAfter: unknown; readonly versionAfter: number }

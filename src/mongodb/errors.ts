@@ -1,4 +1,10 @@
-import { MongoError, MongoNetworkError, MongoServerSelectionError, MongoTopologyClosedError } from 'mongodb';
+import {
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoTopologyClosedError,
+} from 'mongodb';
 import { asError, hasCode, WarrenError } from '../errors.js';
 
 /**
@@ -61,10 +67,24 @@ const poolErrors: ReadonlySet<string> = new Set([
   'MongoOperationTimeoutError',
 ]);
 
+/** The driver lets some failed writes to a socket through as Node gave them. */
+const isSocketError = (error: unknown): boolean =>
+  error instanceof Error &&
+  !(error instanceof MongoError) &&
+  typeof (error as NodeJS.ErrnoException).syscall === 'string';
+
+/** And its commit stumbles over such an error, which has none of the labels that it asks it for. */
+const isStumbledCommit = (error: unknown): boolean =>
+  error instanceof TypeError && error.message.includes('hasErrorLabel is not a function');
+
 export const failureOf = (error: unknown): MongodbFailure => {
   // Translated already.
   if (hasCode(error, 'STORE_UNAVAILABLE')) return 'unavailable';
   if (hasCode(error, 'STORE_UNUSABLE')) return 'unusable';
+  // A bulk write puts its own class around whatever stopped it, a lost connection too.
+  if (error instanceof MongoServerError && error.errorResponse instanceof Error) return failureOf(error.errorResponse);
+  if (isSocketError(error)) return 'unavailable';
+  if (isStumbledCommit(error)) return 'unknownCommit';
   if (!(error instanceof MongoError)) return 'other';
   // First: the driver sets it on errors of every kind, and it is the only one where guessing would lose or double events.
   if (error.hasErrorLabel('UnknownTransactionCommitResult')) return 'unknownCommit';

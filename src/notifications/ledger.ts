@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { DocumentWrite, ReadStore, StoredDocument } from '../read-store/read-store.js';
 import type { Channel, Notification } from './channel.js';
 
@@ -41,11 +42,21 @@ export const makeLedger = (deps: {
   readonly leaseMs: number;
 }): Ledger => {
   const { readStore, now, leaseMs } = deps;
+  /** Tokens of our claims that failed and may be stored all the same, with the end of their lease in ms. */
+  const unsure = new Map<string, number>();
 
+  /** Our own claim whose answer was lost holds nobody up: nothing was sent on it. */
   const isLeased = (found: StoredDocument): boolean =>
-    found['status'] === 'pending' && found['leaseUntil'] instanceof Date && found['leaseUntil'] > now();
+    found['status'] === 'pending' &&
+    found['leaseUntil'] instanceof Date &&
+    found['leaseUntil'] > now() &&
+    !unsure.has(String(found['leaseToken']));
 
-  const claimOne = ({ id, rule, channel, recipient }: LedgerEntry, found: StoredDocument | undefined) => {
+  const claimOne = (
+    { id, rule, channel, recipient }: LedgerEntry,
+    found: StoredDocument | undefined,
+    leaseToken: string,
+  ) => {
     if (found?.['status'] === 'sent') return { claim: { status: 'sent' } } as const;
     if (found && isLeased(found)) return { claim: { status: 'busy' } } as const;
     const leaseUntil = new Date(now().getTime() + leaseMs);
@@ -58,15 +69,22 @@ export const makeLedger = (deps: {
       sentAt: null,
       error: null,
     };
-    const write = writeOf({ _id: id, ...fields, leaseUntil }, found);
+    const write = writeOf({ _id: id, ...fields, leaseUntil, leaseToken }, found);
     return { claim: { status: 'send', claimed: write.document }, write } as const;
   };
 
   const claimAll = async (entries: readonly LedgerEntry[], found: ReadonlyMap<string, StoredDocument>) => {
-    const claimed = entries.map((entry) => claimOne(entry, found.get(entry.id)));
+    const leaseToken = randomUUID();
+    const claimed = entries.map((entry) => claimOne(entry, found.get(entry.id), leaseToken));
     const documents = claimed.flatMap(({ write }) => write ?? []);
-    const outcome = documents.length === 0 ? 'written' : await readStore.write({ documents });
-    return outcome === 'written' ? claimed.map(({ claim }) => claim) : null;
+    try {
+      const outcome = documents.length === 0 ? 'written' : await readStore.write({ documents });
+      return outcome === 'written' ? claimed.map(({ claim }) => claim) : null;
+    } catch (error) {
+      for (const [token, endsAt] of unsure) if (endsAt <= now().getTime()) unsure.delete(token);
+      unsure.set(leaseToken, now().getTime() + leaseMs);
+      throw error;
+    }
   };
 
   return {
@@ -86,7 +104,7 @@ export const makeLedger = (deps: {
     },
     note: async (results) => {
       const documents = results.map(({ claimed, error }) => {
-        const { leaseUntil, ...fields } = claimed;
+        const { leaseUntil, leaseToken, ...fields } = claimed;
         const status = error === null ? 'sent' : 'failed';
         return writeOf({ ...fields, status, sentAt: error === null ? now() : null, error }, claimed);
       });

@@ -201,8 +201,8 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
         const { taken, deferred } = splitRepeatedIds(pending);
         const again = await round(taken, results);
         if (again.length > 0) lostRaces += 1;
-        const left = [...again, ...deferred].sort((a, b) => a.index - b.index);
-        pending = withoutAnswered(taken, left, results);
+        // What waits comes after what it waits for, so each stream keeps its order.
+        pending = withoutAnswered(taken, [...again, ...deferred], results);
       }
     } catch (error) {
       // What is stored now is not known, so nothing that is remembered of these streams may be used again.

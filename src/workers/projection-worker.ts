@@ -72,7 +72,10 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
       if (hasCode(error, 'STORE_UNAVAILABLE')) throw error;
       for (const id of aggregateIdsOf(events)) {
         const own = events.filter(({ aggregateId }) => aggregateId === id);
-        await apply(own).catch((cause: unknown) => failing.set(id, asError(cause)));
+        await apply(own).catch((cause: unknown) => {
+          if (hasCode(cause, 'STORE_UNAVAILABLE')) throw cause;
+          failing.set(id, asError(cause));
+        });
       }
     }
     return failing;

@@ -1,4 +1,4 @@
-import { connect, type ConfirmChannel } from 'amqplib';
+import { connect, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { UsedServices } from './services.js';
@@ -99,10 +99,26 @@ export const makeLoad = async (services: Pick<UsedServices, 'rabbitmqUrl'>) => {
     };
   };
 
+  /** Takes what waits in a queue, in its order; by consuming, since nothing else is allowed with a single active consumer. */
+  const takeAll = async (queue: string): Promise<readonly { readonly text: string }[]> => {
+    const count = await waitingIn(queue);
+    const taken: { readonly text: string }[] = [];
+    if (count === 0) return taken;
+    await new Promise<void>((resolve, reject) => {
+      const take = (message: ConsumeMessage | null): void => {
+        if (message) taken.push({ text: message.content.toString('utf8') });
+        if (taken.length === count) resolve();
+      };
+      channel.consume(queue, take, { consumerTag: 'taking', noAck: true }).catch(reject);
+    });
+    await channel.cancel('taking');
+    return taken;
+  };
+
   /** Messages that wait in a queue; those in some consumer's hand do not count. */
   const waitingIn = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount;
 
-  return { send, post, steady, waitingIn, close: () => connection.close() };
+  return { send, post, steady, takeAll, waitingIn, close: () => connection.close() };
 };
 
 export type Load = Awaited<ReturnType<typeof makeLoad>>;

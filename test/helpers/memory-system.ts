@@ -14,7 +14,7 @@ import { domains } from '../../src/domains/registry.js';
 
 const count = (): void => undefined;
 
-export const silentTelemetry: Telemetry = {
+const silentTelemetry: Telemetry = {
   commandsHandled: count,
   eventsPublished: count,
   eventsRelayed: count,
@@ -90,7 +90,7 @@ export const deliveryOf = (event: RecordedEvent, storeId: string, queue = 'q'): 
 /** The bus as a worker sees it whose batches a test hands over itself, to see the outcomes. */
 export const makeHandOverBus = (): {
   readonly bus: Pick<MessageBus, 'consume'>;
-  handOver(batch: readonly Delivery[]): Promise<readonly Outcome[]>;
+  readonly handOver: (batch: readonly Delivery[]) => Promise<readonly Outcome[]>;
   readonly queues: string[];
 } => {
   const queues: string[] = [];

@@ -1,12 +1,15 @@
 import { expect } from 'chai';
-import { makeLedger, type Claim, type LedgerEntry } from '../../../src/notifications/ledger.js';
+import { WarrenError } from '../../../src/errors.js';
+import { makeLedger, type Claim, type Ledger } from '../../../src/notifications/ledger.js';
 import { makeMemoryReadStore } from '../../../src/read-store/memory-read-store.js';
 import type { ReadStore } from '../../../src/read-store/read-store.js';
 
 const leaseMs = 5_000;
 const start = new Date('2026-01-31T12:00:00.000Z').getTime();
 
-const entry = (id: string): LedgerEntry => ({ id, rule: 'welcome', recipient: 'ann@example.org', channel: 'log' });
+type Entry = Parameters<Ledger['claim']>[0][number];
+
+const entry = (id: string): Entry => ({ id, rule: 'welcome', recipient: 'ann@example.org', channel: 'log' });
 
 /** Two ledgers on one read store, as two workers have them, and a clock. */
 const setUp = (readStore: ReadStore = makeMemoryReadStore()) => {
@@ -28,7 +31,9 @@ describe('ledger of notifications', () => {
   it('gives each new entry to send, and writes it down as pending first', async () => {
     const { ledger, stored } = setUp();
     expect(statusesOf(await ledger.claim([entry('a'), entry('b')]))).to.deep.equal(['send', 'send']);
-    expect(await stored('a')).to.deep.equal({
+    const { leaseToken, ...document }: Record<string, unknown> = (await stored('a')) ?? {};
+    expect(leaseToken).to.be.a('string');
+    expect(document).to.deep.equal({
       _id: 'a',
       rule: 'welcome',
       channel: 'log',
@@ -52,6 +57,27 @@ describe('ledger of notifications', () => {
     expect(await stored('a')).not.to.have.property('leaseUntil');
     clock.ms += 10 * leaseMs;
     expect(statusesOf(await other.claim([entry('b'), entry('a'), entry('c')]))).to.deep.equal(['send', 'sent', 'send']);
+  });
+
+  it('gives an entry again to whoever claimed it and got no answer, and to no other before the lease is over', async () => {
+    const store = makeMemoryReadStore();
+    const answers = { lost: false };
+    const losing: ReadStore = {
+      ...store,
+      write: async (batch) => {
+        const outcome = await store.write(batch);
+        if (answers.lost) throw new WarrenError('STORE_UNAVAILABLE', 'The answer was lost');
+        return outcome;
+      },
+    };
+    const { ledger, other } = setUp(losing);
+    answers.lost = true;
+    const failure: unknown = await ledger.claim([entry('a')]).catch((error: unknown) => error);
+    expect(failure).to.include({ code: 'STORE_UNAVAILABLE' });
+    answers.lost = false;
+    expect(statusesOf(await other.claim([entry('a')]))).to.deep.equal(['busy']);
+    expect(statusesOf(await ledger.claim([entry('a')]))).to.deep.equal(['send']);
+    expect(statusesOf(await ledger.claim([entry('a')]))).to.deep.equal(['busy']);
   });
 
   it('is busy with an entry that another worker has, until the lease is over', async () => {

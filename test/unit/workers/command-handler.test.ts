@@ -114,6 +114,11 @@ describe('command handler', () => {
       ]);
     });
 
+    it('decides anew what lost its race before what waits for its answer', async () => {
+      const { handle } = await stale();
+      expect(await answers(handle, take('c-3', 1), take('c-3', 2))).to.deep.equal(['accepted 3', 'COMMAND_ID_REUSED']);
+    });
+
     it('says conflict only of the version there is', async () => {
       const { handle } = await stale();
       expect(await answers(handle, clear('c-3', 1), clear('c-4', 0))).to.deep.equal(['conflict 2', 'conflict 2']);
@@ -170,10 +175,14 @@ describe('command handler', () => {
     expect(appendedBy(results)).to.deep.equal([1, 2]);
   });
 
-  it('answers an id that is very often in one batch', async () => {
-    const { store, handle } = setUp();
+  it('answers an id that is very often in one batch, from one append', async () => {
+    const store = makeStore();
+    let appends = 0;
+    const append: EventStore['append'] = (commits) => ((appends += 1), store.append(commits));
+    const handle = handlerOn({ ...store, append });
     const accepted = await answers(handle, ...Array.from({ length: 60 }, () => add('c-1', 5)));
     expect(new Set(accepted)).to.deep.equal(new Set(['accepted 1']));
+    expect(appends).to.equal(1);
     const rejected = await answers(handle, ...Array.from({ length: 60 }, () => take('c-2', 9)));
     expect(new Set(rejected)).to.deep.equal(new Set(['TOO_LITTLE 1']));
     expect(await store.headPosition()).to.equal(1);

@@ -1,0 +1,171 @@
+import { expect } from 'chai';
+import type { EventStore } from '../../../src/event-store/event-store.js';
+import type { ReadStore } from '../../../src/read-store/read-store.js';
+import { makeKeyedApplier } from '../../../src/workers/keyed-projection.js';
+import { created, makeApplierFixture, trail, updated } from '../../helpers/projection-fixture.js';
+
+const signal = new AbortController().signal;
+
+const setUp = () => makeApplierFixture(trail, makeKeyedApplier);
+
+/** Reads of events from the store are counted: a read model that has all must cost none. */
+const countingReads = (eventStore: EventStore) => {
+  const reads: string[] = [];
+  const counting: EventStore = {
+    ...eventStore,
+    readAll: (options) => (reads.push('readAll'), eventStore.readAll(options)),
+    readTails: (tails) => (reads.push('readTails'), eventStore.readTails(tails)),
+  };
+  return { reads, counting };
+};
+
+describe('keyed projection at work', () => {
+  it('applies each event once, in stream order, under duplicates and reordering', async () => {
+    const { record, applierOn, seenBy, healed } = setUp();
+    const [first, second, third] = await record(created('u-1'), updated('u-1'), created('u-2'));
+    if (!first || !second || !third) throw new Error('three were recorded');
+    const applier = applierOn();
+    await applier.apply([third, second, first, second]);
+    await applier.apply([first, third]);
+    expect([await seenBy('u-1'), await seenBy('u-2')]).to.deep.equal([[1, 2], [3]]);
+    expect(healed).to.deep.equal([]);
+  });
+
+  it('takes from the store what is missing before an event, and says so', async () => {
+    const { record, applierOn, seenBy, healed } = setUp();
+    const events = await record(created('u-1'), updated('u-1'), created('u-2'), updated('u-1'));
+    await applierOn().apply(events.slice(3));
+    expect([await seenBy('u-1'), await seenBy('u-2')]).to.deep.equal([[1, 2, 4], null]);
+    expect(healed).to.deep.equal([3]);
+  });
+
+  it('folds anew when another worker wrote first', async () => {
+    const { record, applierOn, seenBy, readStore } = setUp();
+    const [first, ...rest] = await record(created('u-1'), updated('u-1'), updated('u-1'));
+    if (!first) throw new Error('three were recorded');
+    let raced = false;
+    const write: ReadStore['write'] = async (batch) => {
+      if (!raced) {
+        raced = true;
+        await applierOn().apply([first]);
+      }
+      return readStore.write(batch);
+    };
+    await applierOn({ readStore: { ...readStore, write } }).apply([first, ...rest]);
+    expect(await seenBy('u-1')).to.deep.equal([1, 2, 3]);
+  });
+
+  it('gives each event to the document once when many apply the same at the same time', async () => {
+    const { record, applierOn, seenBy } = setUp();
+    const events = await record(created('u-1'), updated('u-1'), updated('u-1'));
+    await Promise.all([events, events.slice(1), [...events].reverse(), events].map((each) => applierOn().apply(each)));
+    expect(await seenBy('u-1')).to.deep.equal([1, 2, 3]);
+  });
+
+  it('gives up when others are faster time and again, so that the events come again', async () => {
+    const { record, applierOn, readStore } = setUp();
+    const events = await record(created('u-1'));
+    const applier = applierOn({ readStore: { ...readStore, write: async () => 'stale' } });
+    const failure = await applier.apply(events).catch((error: unknown) => error);
+    expect(failure).to.be.an('error').with.property('message').that.includes('were faster');
+  });
+
+  describe('compared with the store', () => {
+    it('heals documents that lack events or are absent, then moves the checkpoint', async () => {
+      const { record, applierOn, seenBy, healed, checkpoint } = setUp();
+      const events = await record(created('u-1'), updated('u-1'), created('u-2'), ['o-1', 'order.delivered', {}]);
+      const applier = applierOn();
+      await applier.apply(events.slice(0, 1));
+      await applier.compareUpTo(4, signal);
+      expect([await seenBy('u-1'), await seenBy('u-2'), await seenBy('o-1')]).to.deep.equal([[1, 2], [3], null]);
+      expect(healed).to.deep.equal([2]);
+      expect(await checkpoint()).to.equal(4);
+    });
+
+    it('reads no event where it applied all of them itself', async () => {
+      const { record, applierOn, checkpoint, eventStore } = setUp();
+      const { reads, counting } = countingReads(eventStore);
+      const applier = applierOn({ eventStore: counting });
+      await applier.apply(await record(created('u-1'), updated('u-1')));
+      await applier.compareUpTo(2, signal);
+      await applier.apply((await record(updated('u-1'), ['o-1', 'order.delivered', {}])).slice(0, 1));
+      await applier.compareUpTo(4, signal);
+      expect(await checkpoint()).to.equal(4);
+      expect(reads).to.deep.equal([]);
+    });
+
+    it('takes what lies before the checkpoint or after the position for neither', async () => {
+      const { record, applierOn, seenBy } = setUp();
+      const events = await record(created('u-1'), created('u-2'), created('u-3'), created('u-4'));
+      const applier = applierOn();
+      await applier.compareUpTo(1, signal);
+      // Two of two events, but of other positions than those compared.
+      await applier.apply([...events.slice(0, 1), ...events.slice(3)]);
+      await applier.compareUpTo(3, signal);
+      expect([await seenBy('u-2'), await seenBy('u-3')]).to.deep.equal([[2], [3]]);
+    });
+
+    it('moves the checkpoint only after all is healed', async () => {
+      const { record, applierOn, readStore, checkpoint } = setUp();
+      await record(created('u-1'));
+      const write: ReadStore['write'] = (batch) =>
+        batch.documents.length > 0 ? Promise.reject(new Error('lost')) : readStore.write(batch);
+      const failure = await applierOn({ readStore: { ...readStore, write } })
+        .compareUpTo(1, signal)
+        .catch(String);
+      expect(failure).to.equal('Error: lost');
+      expect(await checkpoint()).to.equal(null);
+    });
+
+    it('goes on from the checkpoint, page by page', async () => {
+      const { record, applierOn, seenBy, checkpoint, eventStore } = setUp();
+      await record(...Array.from({ length: 2100 }, (_, n) => created(`u-${n}`)));
+      const { reads, counting } = countingReads(eventStore);
+      await applierOn({ eventStore: counting }).compareUpTo(2100, signal);
+      expect(reads.filter((read) => read === 'readAll')).to.have.length(3);
+      expect([await seenBy('u-0'), await seenBy('u-1000'), await seenBy('u-2099')]).to.deep.equal([
+        [1],
+        [1001],
+        [2100],
+      ]);
+      expect(await checkpoint()).to.equal(2100);
+    });
+
+    it('leaves the rest to another worker that moved the checkpoint meanwhile', async () => {
+      const { record, applierOn, readStore, checkpoint, eventStore } = setUp();
+      await record(created('u-1'), created('u-2'));
+      const { reads, counting } = countingReads(eventStore);
+      let raced = false;
+      const write: ReadStore['write'] = async (batch) => {
+        if (batch.checkpoint && !raced) {
+          raced = true;
+          await applierOn().compareUpTo(1, signal);
+        }
+        return readStore.write(batch);
+      };
+      await applierOn({ eventStore: counting, readStore: { ...readStore, write } }).compareUpTo(2, signal);
+      expect(await checkpoint()).to.equal(1);
+      expect(reads.filter((read) => read === 'readAll')).to.have.length(1);
+    });
+
+    it('does nothing up to where the checkpoint is, or once it is stopped', async () => {
+      const { record, applierOn, checkpoint, seenBy } = setUp();
+      await record(created('u-1'));
+      await applierOn().compareUpTo(1, AbortSignal.abort());
+      expect([await checkpoint(), await seenBy('u-1')]).to.deep.equal([null, null]);
+      await applierOn().compareUpTo(0, signal);
+      expect(await checkpoint()).to.equal(null);
+    });
+
+    it('refuses to go on from the checkpoint of another store', async () => {
+      const { record, applierOn, readStore } = setUp();
+      await record(created('u-1'));
+      const checkpoint = { name: 'trail', onlyIf: null, checkpoint: { position: 0, storeId: 'other' } };
+      await readStore.write({ documents: [], checkpoint });
+      const failure = await applierOn()
+        .compareUpTo(1, signal)
+        .catch((error: unknown) => error);
+      expect(failure).to.include({ code: 'STORE_CHANGED' });
+    });
+  });
+});

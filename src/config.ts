@@ -13,12 +13,38 @@ const wholeNumber = (min: number, max: number) =>
 const milliseconds = wholeNumber(1, 86_400_000);
 const count = wholeNumber(1, 1_000_000);
 
-/** Several hosts, separated by commas, share user, vhost and options: `amqp://u:p@h1:5672,h2:5672/vhost`. */
-const rabbitmqUrl = z
-  .string()
-  .regex(/^amqps?:\/\/[^\s]+$/, 'must be amqp:// or amqps://, several hosts separated by commas');
+/** Can `decodeURIComponent` read it? */
+const isEncoded = (text: string): boolean => {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
 
-const mongodbUrl = z.string().regex(/^mongodb(\+srv)?:\/\/[^\s]+$/, 'must be mongodb:// or mongodb+srv://');
+/** `<scheme>://[user[:password]@]host[:port][,host[:port]…][/path][?options]`: `new URL` takes no list of hosts. */
+const urlParts = /^([a-z+]+):\/\/(?:([^@/?\s]*)@)?([^@/?\s]+)(?:\/([^?\s]*))?(?:\?\S*)?$/;
+const host = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]%]+)(?::(\d{1,5}))?$/;
+
+const serverUrl = (schemes: readonly string[], isPath: (path: string) => boolean) =>
+  z.string().refine(
+    (text) => {
+      const [, scheme = '', user = '', hosts = '', path = ''] = urlParts.exec(text) ?? [];
+      const ports = hosts.split(',').map((each) => (host.test(each) ? Number(host.exec(each)?.[1] ?? 1) : 0));
+      const isPort = (port: number): boolean => port >= 1 && port <= 65_535;
+      return schemes.includes(scheme) && ports.every(isPort) && isEncoded(user) && isEncoded(path) && isPath(path);
+    },
+    {
+      error: `must be ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, then [user:password@]host[:port][/name]; encode odd characters as %XX`,
+    },
+  );
+
+/** Several hosts, separated by commas, share user, vhost and options: `amqp://u:p@h1:5672,h2:5672/vhost`. */
+const rabbitmqUrl = serverUrl(['amqp', 'amqps'], (vhost) => !vhost.includes('/'));
+
+/** What MongoDB allows in the name of a database. */
+const mongodbUrl = serverUrl(['mongodb', 'mongodb+srv'], (database) => /^[^/\\. "$*<>:|?]{0,63}$/.test(database));
 
 /** Lists come as JSON from files and separated by commas from the environment. */
 const millisecondsList = z.preprocess(

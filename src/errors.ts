@@ -23,7 +23,10 @@ export const errorTable = {
     meaning: 'RabbitMQ did not confirm the message in time; it may have it or not',
     next: 'workers publish again with the same message id, HTTP answers 503',
   },
-  UNROUTABLE: { meaning: 'The message reached no queue', next: 'the sender is told; nothing was stored' },
+  UNROUTABLE: {
+    meaning: 'The message reached no queue, or cannot be written as AMQP at all',
+    next: 'the sender is told; nothing was stored',
+  },
   REQUEST_TIMEOUT: {
     meaning: 'No reply came in time; the command may still be handled',
     next: 'send it again with the same id to get the answer',

@@ -35,6 +35,12 @@ const within = async (ms: number, work: Promise<unknown>): Promise<boolean> => {
   }
 };
 
+/** How long the store may take to answer before a role calls itself not ready. */
+const storeAnswerMs = 2_000;
+
+/** How long requests in hand keep the workers at work when all drain. */
+const requestsFirstMs = 3_000;
+
 /** After the drain limit the connections get this long to hand back what is left and to close. */
 const closeLimitMs = 3_000;
 
@@ -58,11 +64,21 @@ export const runRole = (deps: {
   let worker: Worker | undefined;
   let url: string | null = null;
 
-  const readiness = (): Readiness => {
+  const storeAnswers = async (): Promise<boolean> => {
+    try {
+      return await within(storeAnswerMs, system.eventStore.headPosition());
+    } catch {
+      return false;
+    }
+  };
+
+  const readiness = async (): Promise<Readiness> => {
     const broker = bus.status();
     const working = worker?.isReady() ?? false;
-    const ready = working && broker !== 'down' && !stopping.signal.aborted;
-    return { ready, degraded: ready && broker === 'degraded', detail: { broker, working } };
+    const store = worker && (await storeAnswers()) ? 'up' : 'down';
+    const ready = working && broker !== 'down' && store === 'up' && !stopping.signal.aborted;
+    telemetry.ready(ready);
+    return { ready, degraded: ready && broker === 'degraded', detail: { broker, store, working } };
   };
   const server = makeServer(role, system, readiness);
 
@@ -80,9 +96,11 @@ export const runRole = (deps: {
   started.catch(() => undefined);
 
   const drain = async (): Promise<void> => {
-    // Requests that wait for a reply need the workers, so HTTP ends first.
-    await server?.close();
+    // Requests that wait for a reply need the workers, so HTTP ends first; but not for as long as a request may wait.
+    const closed = server?.close();
+    if (closed) await within(requestsFirstMs, closed);
     await worker?.stop();
+    await closed;
   };
 
   return {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { runCli } from './cli/cli.js';
 import { composeForCli } from './compose.js';
 import { loadConfig } from './config.js';
-import { asError, hasCode } from './errors.js';
+import { asError, hasCode, WarrenError } from './errors.js';
 import { runRole } from './lifecycle.js';
 import { makeLogger } from './logger.js';
 import type { RoleName } from './roles.js';
@@ -35,6 +35,12 @@ const startRole = async (role: RoleName, names: readonly string[]): Promise<void
   const config = loadConfig();
   const log = makeLogger(config.log.level);
   if (config.mode.kind === 'embedded') {
+    if (role !== 'all') {
+      throw new WarrenError(
+        'CONFIG',
+        `RABBITMQ_URL and MONGODB_URL are not set: a ${role} alone would have nothing to work on; set both, or start all`,
+      );
+    }
     log.warn('embedded mode: everything is in the memory of this process, nothing is kept after it ends');
   }
   const signal = untilSignal();

@@ -77,9 +77,13 @@ export const startRole = (
 };
 
 /** The HTTP face for role `http` (and `all`); for the others health and metrics, and only where a port was given. */
-export const makeServer = (role: RoleName, system: System, isReady: () => Readiness): HttpServer | null => {
+export const makeServer = (role: RoleName, system: System, isReady: () => Promise<Readiness>): HttpServer | null => {
   const { config, telemetry } = system;
-  const address = { ...config.http, log: system.log, isReady, metrics: telemetry.expose };
+  const metrics = async () => {
+    await isReady();
+    return telemetry.expose();
+  };
+  const address = { ...config.http, log: system.log, isReady, metrics };
   if (role === 'http' || role === 'all') {
     return makeHttpServer({ ...system, ...address, maxMessageBytes: config.commands.maxMessageBytes });
   }

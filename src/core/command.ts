@@ -33,7 +33,6 @@ const metadataSchema = z.strictObject({
   correlationId: shortText.optional(),
   causationId: shortText.optional(),
   actor: shortText.optional(),
-  traceparent: traceparent.optional(),
 });
 
 /** A command without its payload, whose schema depends on the type. */
@@ -105,10 +104,11 @@ export const parseCommand = (
     return invalid('SCHEMA', 'command: must be a JSON object with type, aggregateId and payload');
   }
   given = json as Readonly<Record<string, unknown>>;
-  const type = given['type'] ?? properties.type ?? message.routedType;
+  // A null that is given is not the same as nothing given: it may be a lost idempotency key.
+  const type = 'type' in given ? given['type'] : (properties.type ?? message.routedType);
   const envelope = envelopeSchema.safeParse({
     ...given,
-    id: given['id'] ?? properties.messageId ?? deps.newId(),
+    id: 'id' in given ? given['id'] : (properties.messageId ?? deps.newId()),
     type,
   });
   if (!envelope.success) return invalid('SCHEMA', describe(envelope.error, ''));
@@ -125,7 +125,7 @@ export const parseCommand = (
   if (!payload.success) return invalid('SCHEMA', describe(payload.error, 'payload'));
 
   const { expectedVersion, metadata } = envelope.data;
-  const trace = metadata.traceparent ?? traceparent.safeParse(properties.traceparent).data;
+  const trace = traceparent.safeParse(properties.traceparent).data;
   const correlationId = metadata.correlationId ?? usable(properties.correlationId);
   return {
     ok: true,

@@ -6,7 +6,7 @@ import type { Projection } from './projection.js';
 import type { Query } from './query.js';
 
 /** An event type: the shape of its payload now, and the number of that shape. */
-type EventDefinition = { readonly schema: z.ZodType; readonly schemaVersion: number };
+export type EventDefinition = { readonly schema: z.ZodType; readonly schemaVersion: number };
 
 /**
  * Everything that is known about a domain in one value. Topology, routing, validation, HTTP queries and OpenAPI are

@@ -7,8 +7,12 @@ import { acceptedReply, conflictReply, rejectedReply, type Reply } from './reply
 /** A validated command and the domain that decides it. */
 export type DomainCommand = { readonly command: Command; readonly domain: Domain; readonly digest: string };
 
-/** The state of a stream at a version. `fresh`: read from the store for this very batch, not remembered. */
-export type LoadedStream = { readonly version: number; readonly state: unknown; readonly fresh: boolean };
+/**
+ * The state of a stream at a version. `fresh`: read from the store for this very batch, not remembered. `broken`: its
+ * events cannot be folded, which is a defect of its decider and concerns no other stream.
+ */
+export type LoadedStream =
+  { readonly version: number; readonly state: unknown; readonly fresh: boolean } | { readonly broken: unknown };
 
 /**
  * What was decided about one command. A commit is certain only when the store takes it. An answer without events, or a
@@ -48,6 +52,7 @@ const commitOf = (
 });
 
 const decideOne = (item: DomainCommand, stream: LoadedStream, now: Date): Handled => {
+  if ('broken' in stream) return { kind: 'failed', cause: stream.broken, certain: true };
   const { command, domain } = item;
   const answer = (reply: Reply): Handled => ({ kind: 'answer', reply, certain: stream.fresh });
   if (command.expectedVersion !== undefined && command.expectedVersion !== stream.version) {

@@ -115,12 +115,13 @@ export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[
       const read = (after: number, count: number) =>
         takePage(eventStore.readStream(path, { afterVersion: after, limit: count + 1 }), count);
 
+      let found = 0;
       const lag = async (): Promise<Lag | null> => {
         const missing = afterPosition === 0 ? null : await headLag(eventStore, afterPosition);
         if (missing || minVersion === 0) return missing;
-        if ((await read(minVersion - 1, 1)).items.length > 0) return null;
-        let found = 0;
-        for await (const event of eventStore.readStream(path)) found = event.version;
+        // Only what came since the last look: a wait must not read a long stream again and again.
+        for await (const event of eventStore.readStream(path, { afterVersion: found })) found = event.version;
+        if (found >= minVersion) return null;
         return { of: 'version', wanted: minVersion, found, behind: minVersion - found };
       };
       await waitUntil(lag, wait, signal);

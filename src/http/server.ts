@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { asError, WarrenError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { makeApp } from './app.js';
 import { commandRoutes, type CommandDeps } from './commands.js';
@@ -11,7 +12,7 @@ import type { Route } from './route.js';
 type Address = { readonly host: string; readonly port: number; readonly log: Logger };
 
 export type HttpServer = {
-  /** Port 0 takes a free one. @throws the system's error, EADDRINUSE for one */
+  /** Port 0 takes a free one. @throws WarrenError CONFIG: the address cannot be listened at */
   listen(): Promise<{ readonly url: string }>;
   /** Takes no more connections, ends idle ones, lets requests in hand finish. */
   close(): Promise<void>;
@@ -20,7 +21,17 @@ export type HttpServer = {
 export type HttpServerDeps = Address & HealthDeps & CommandDeps & QueryDeps & EventDeps;
 
 const serverOf = (app: FastifyInstance, { host, port }: Address): HttpServer => ({
-  listen: async () => ({ url: await app.listen({ host, port }) }),
+  listen: async () => {
+    try {
+      return { url: await app.listen({ host, port }) };
+    } catch (error) {
+      const what =
+        (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+          ? 'is taken'
+          : `cannot be listened at (${asError(error).message})`;
+      throw new WarrenError('CONFIG', `Port ${port} of ${host} ${what}; set HTTP_PORT or HTTP_HOST`, { cause: error });
+    }
+  },
   close: async () => {
     await app.close();
   },

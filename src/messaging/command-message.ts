@@ -9,7 +9,8 @@ import { commandsExchange } from './topology.js';
  * otherwise be stored with the events.
  */
 export const commandMessage = (command: Command, now: Date): OutgoingMessage => {
-  const metadata = { correlationId: command.id, ...command.metadata };
+  const { traceparent, ...said } = command.metadata;
+  const metadata = { correlationId: command.id, ...said };
   return {
     exchange: commandsExchange,
     routingKey: command.type,
@@ -21,7 +22,7 @@ export const commandMessage = (command: Command, now: Date): OutgoingMessage => 
       contentType: 'application/json',
       timestamp: Math.floor(now.getTime() / 1000),
       correlationId: metadata.correlationId,
-      ...(metadata.traceparent === undefined ? {} : { headers: { traceparent: metadata.traceparent } }),
+      ...(traceparent === undefined ? {} : { headers: { traceparent } }),
     },
   };
 };

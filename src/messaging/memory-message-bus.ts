@@ -15,7 +15,7 @@ import type {
   PublishOutcome,
 } from './message-bus.js';
 import type { MessagingMetrics } from './messaging-metrics.js';
-import { retriesOf } from './republish.js';
+import { firstPlace, retriesOf } from './republish.js';
 import type { Answer } from './settlement.js';
 import { defaultExchange } from './topology.js';
 
@@ -31,7 +31,8 @@ type Request = { readonly resolve: (body: Buffer) => void; readonly reject: (err
 const toDelivery = (queue: string, message: Message): Delivery => {
   const { body, properties } = storedIn(message);
   const { exchange = defaultExchange, routingKey = '', redelivered = false } = message.fields;
-  return { queue, exchange, routingKey, body, properties, redelivered, retries: retriesOf(properties.headers) };
+  const place = firstPlace({ exchange, routingKey }, properties.headers);
+  return { queue, ...place, body, properties, redelivered, retries: retriesOf(properties.headers) };
 };
 
 /**

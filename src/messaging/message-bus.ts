@@ -36,6 +36,7 @@ export type PublishOutcome = 'confirmed' | 'unroutable' | 'unknown';
 /** A message in hand. */
 export type Delivery = {
   readonly queue: string;
+  /** Where it was published first, whatever way it came since. */
   readonly exchange: string;
   readonly routingKey: string;
   readonly body: Buffer;

@@ -28,14 +28,31 @@ const keep = (headers: Record<string, unknown>, name: string, value: unknown): v
  * `userId` is not our login, and the broker closes the channel of whoever claims it. All of it stays readable in
  * headers `original-*`.
  */
-const withoutWhatActsAgain = (properties: MessageProperties, added: Headers): MessageProperties => {
-  const { expiration, userId, headers: received = {}, ...rest } = properties;
+const withoutWhatActsAgain = (delivery: Delivery, added: Headers): MessageProperties => {
+  const { expiration, userId, headers: received = {}, ...rest } = delivery.properties;
   const headers: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(received)) if (!actsAgain(name)) headers[name] = value;
   for (const [name, value] of Object.entries(received)) if (actsAgain(name)) keep(headers, name, value);
   if (expiration !== undefined) keep(headers, 'expiration', expiration);
   if (userId !== undefined) keep(headers, 'user-id', userId);
+  if (delivery.exchange !== defaultExchange) {
+    keep(headers, 'exchange', delivery.exchange);
+    keep(headers, 'routing-key', delivery.routingKey);
+  }
   return { ...rest, headers: { ...headers, ...added } };
+};
+
+/**
+ * Where a message was published first: a routing key may say what the body does not, and each hop of the ladder, a
+ * parking or a replay brings it through another exchange. Anybody can write these headers, as anybody can publish there.
+ */
+export const firstPlace = (
+  place: { readonly exchange: string; readonly routingKey: string },
+  headers: Headers | undefined,
+): { readonly exchange: string; readonly routingKey: string } => {
+  const exchange = headers?.['original-exchange'];
+  const routingKey = headers?.['original-routing-key'];
+  return typeof exchange === 'string' && typeof routingKey === 'string' ? { exchange, routingKey } : place;
 };
 
 /** The message on its way back to its queue after `delayMs`. */
@@ -43,7 +60,7 @@ export const retryMessage = (delivery: Delivery, delayMs: number): OutgoingMessa
   exchange: retryQueue(delayMs),
   routingKey: delivery.queue,
   body: delivery.body,
-  properties: withoutWhatActsAgain(delivery.properties, { [retryHeader]: delivery.retries + 1 }),
+  properties: withoutWhatActsAgain(delivery, { [retryHeader]: delivery.retries + 1 }),
   mandatory: true,
 });
 
@@ -65,7 +82,7 @@ export const parkMessage = (
   exchange: defaultExchange,
   routingKey: parkedQueue(delivery.queue),
   body: delivery.body,
-  properties: withoutWhatActsAgain(delivery.properties, {
+  properties: withoutWhatActsAgain(delivery, {
     'parked-reason': why.reason,
     'parked-error': cut(why.cause.message === '' ? why.cause.name : why.cause.message, maxErrorBytes),
     'parked-at': why.at.toISOString(),

@@ -127,12 +127,14 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
     );
     starts.forEach(({ key, item, known }, at) => {
       const tail = tails[at] ?? [];
-      const loaded = {
-        version: tail.at(-1)?.version ?? known.version,
-        state: fold(item.domain.decider, known.state, tail),
-      };
-      streams.set(key, { ...loaded, fresh: true });
-      if (loaded.version > 0) remembered.set(key, loaded);
+      const version = tail.at(-1)?.version ?? known.version;
+      try {
+        const state = fold(item.domain.decider, known.state, tail);
+        streams.set(key, { version, state, fresh: true });
+        if (version > 0) remembered.set(key, { version, state });
+      } catch (broken) {
+        streams.set(key, { broken });
+      }
     });
     return streams;
   };

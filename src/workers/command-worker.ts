@@ -49,7 +49,6 @@ const parseDelivery = (delivery: Delivery, deps: Parameters<typeof parseCommand>
     {
       body: delivery.body,
       properties: { messageId, correlationId, type, traceparent: text(headers?.['traceparent']) },
-      // The way through a retry queue or a replay leaves the type in the routing key of nobody but this exchange.
       routedType: delivery.exchange === commandsExchange ? delivery.routingKey : undefined,
     },
     deps,

@@ -30,10 +30,17 @@ const applyEvents = async (
   const aggregateType = events[0]?.aggregateType ?? '';
   let known = events;
   let healed = 0;
+  const gapsSeen = new Set<string>();
   for (let tries = 0; tries < maxTries; tries += 1) {
     const stored = await readStore.read(projection.name, aggregateIdsOf(known));
     const { writes, gaps } = foldKeyed(projection, stored, known);
     if (gaps.length > 0) {
+      for (const { aggregateId, afterVersion } of gaps) {
+        const gap = `${aggregateId} after version ${afterVersion}`;
+        if (gapsSeen.has(gap))
+          throw new Error(`${projection.name}: the store has nothing of ${gap}, but a message has`);
+        gapsSeen.add(gap);
+      }
       const tails = gaps.map(({ aggregateId, afterVersion }) => ({
         stream: { aggregateType, aggregateId },
         afterVersion,

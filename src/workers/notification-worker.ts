@@ -79,7 +79,9 @@ export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Work
 
   const handle = (batch: readonly Delivery[]): Promise<readonly Outcome[]> =>
     patience('STORE_UNAVAILABLE', async () => {
-      const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) => rule.events.includes(type));
+      const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) =>
+        rule.events.includes(type) ? domains.ofEvent(type)?.events[type] : undefined,
+      );
       const outcomes = (await notify(eventsIn(deliveries)))[Symbol.iterator]();
       return deliveries.map((delivery): Outcome => {
         if (!delivery.ok) return delivery.outcome;

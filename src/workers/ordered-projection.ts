@@ -67,7 +67,9 @@ export const makeOrderedApplier = (projection: OrderedProjection, deps: ApplierD
 
   return {
     apply: async (events) => {
-      await catchUp(Math.max(...events.map(({ position }) => position)), events);
+      // A message may claim any position: beyond the head there is nothing, and the checkpoint must not say otherwise.
+      const claimed = Math.max(...events.map(({ position }) => position));
+      await catchUp(Math.min(claimed, await eventStore.headPosition()), events);
     },
     compareUpTo: async (position, signal) => {
       at = undefined;

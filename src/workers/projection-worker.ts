@@ -1,5 +1,5 @@
 import { aggregateIdsOf, trackedCollection } from '../core/fold-projection.js';
-import type { Domain } from '../core/domain.js';
+import type { Domain, EventDefinition } from '../core/domain.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Projection } from '../core/projection.js';
 import { asError, hasCode } from '../errors.js';
@@ -44,8 +44,8 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
   const { bus, eventStore, readStore, settings, patience, telemetry } = deps;
   const log = deps.log.child({ projection: projection.name });
   const eventTypes = Object.keys(domain.events);
-  const knows = (event: RecordedEvent): boolean =>
-    event.aggregateType === domain.aggregateType && Object.hasOwn(domain.events, event.type);
+  const definitionOf = (event: RecordedEvent): EventDefinition | undefined =>
+    event.aggregateType === domain.aggregateType ? domain.events[event.type] : undefined;
   const readCheckpoint = makeCheckpointReader(projection.name, { eventStore, readStore });
   const applier = makeApplier(projection, {
     eventStore,
@@ -84,7 +84,7 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
   const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
     batches += 1;
     const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
-    const deliveries = readEvents(batch, storeId, knows);
+    const deliveries = readEvents(batch, storeId, definitionOf);
     const events = eventsIn(deliveries);
     const failing = await failingAggregates(events);
     telemetry.eventsApplied(projection.name, events.length);

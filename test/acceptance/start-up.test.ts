@@ -206,6 +206,12 @@ describe('a start that cannot work', function () {
     expect(noBroker.output).to.match(/^\W*RABBITMQ_URL: not set/m);
   });
 
+  it('neither URL and a single role, which would have nothing to work on: 78', async () => {
+    const { exitCode, output } = await failure(['relay'], {});
+    expect(exitCode).to.equal(78);
+    expect(output).to.include('RABBITMQ_URL').and.to.include('MONGODB_URL').and.to.include('relay');
+  });
+
   it('bad settings: 78, and every one of them is named at once', async () => {
     const { exitCode, output } = await failure(['all'], {
       RABBITMQ_URL: 'http://127.0.0.1',

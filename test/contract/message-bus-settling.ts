@@ -8,6 +8,7 @@ import {
   idOf,
   messageTo,
   retryDelaysMs,
+  topologyWith,
   send,
   type BusOf,
 } from './message-bus-fixtures.js';
@@ -82,6 +83,24 @@ export const describeSettling = (busTest: BusOf): void => {
       // Some milliseconds less, since the clocks of broker and test are not the same
       expect(second - first).to.be.greaterThan(retryDelaysMs[0] - 20);
       expect(third - second).to.be.greaterThan(retryDelaysMs[1] - 20);
+    });
+
+    it('retry: the message says where it was published first, through every hop', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const [queue, exchange] = [newName('q'), newName('x')];
+      await adapter.declare(
+        topologyWith([queue], {
+          exchanges: [{ name: exchange, type: 'topic' }],
+          bindings: [{ exchange, queue, pattern: '#' }],
+        }),
+      );
+      const collector = collectFrom(adapter, queue, ({ retries }) => (retries < 2 ? retry : ack));
+      await send(adapter, [{ ...messageTo(queue, 'm-1'), exchange, routingKey: 'thing.happened' }]);
+      await eventually(() => {
+        expect(collector.deliveries.map(({ exchange: from, routingKey }) => [from, routingKey])).to.deep.equal(
+          Array.from({ length: 3 }, () => [exchange, 'thing.happened']),
+        );
+      });
     });
 
     it('retry after the last delay: the message is parked with the cause of the last failure', async () => {

@@ -4,7 +4,7 @@ import { lineOfText } from '../../core/text.js';
 
 /** RFC 5321 allows a path of 256 bytes with its brackets: an address has at most 254. */
 const email = z.email('must be an email address').max(254);
-const name = lineOfText(200);
+const name = lineOfText(1000);
 
 export const createUser = z.strictObject({ email, name });
 export const updateUser = z.strictObject({ name });

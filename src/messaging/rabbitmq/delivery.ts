@@ -1,6 +1,6 @@
 import type { ConsumeMessage, MessageProperties as AmqpProperties } from 'amqplib';
 import type { Delivery, MessageProperties } from '../message-bus.js';
-import { retriesOf } from '../republish.js';
+import { firstPlace, retriesOf } from '../republish.js';
 
 const names = [
   'messageId',
@@ -26,8 +26,7 @@ const toProperties = (received: AmqpProperties): MessageProperties => {
 
 export const toDelivery = (queue: string, { content, fields, properties }: ConsumeMessage): Delivery => ({
   queue,
-  exchange: fields.exchange,
-  routingKey: fields.routingKey,
+  ...firstPlace(fields, properties.headers),
   body: content,
   properties: toProperties(properties),
   redelivered: fields.redelivered,

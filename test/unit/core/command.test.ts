@@ -39,7 +39,7 @@ describe('parsing a command', () => {
       aggregateType: 'user',
       command: { ...essence, id: 'made-id', metadata: {} },
     });
-    const metadata = { correlationId: 'k-1', causationId: 'e-1', actor: 'ann', traceparent };
+    const metadata = { correlationId: 'k-1', causationId: 'e-1', actor: 'ann' };
     const whole = { ...essence, id: 'c-1', expectedVersion: 0, metadata };
     expect(commandOf(parse(whole))).to.deep.equal(whole);
   });
@@ -70,16 +70,20 @@ describe('parsing a command', () => {
     expect(correlationOf({}, 'a\u0000b')).to.equal(undefined);
   });
 
-  it('takes the traceparent from the metadata, else from the header; a wrong header is dropped, in the metadata it is an error', () => {
-    const traceOf = (metadata: object, header: string): string | undefined =>
-      commandOf(parse({ metadata }, { properties: { traceparent: header } })).metadata.traceparent;
-    const other = traceparent.replace('b7', 'c7');
-    expect(traceOf({ traceparent }, other)).to.equal(traceparent);
-    expect(traceOf({}, other)).to.equal(other);
+  it('takes the traceparent from the header; a wrong one is dropped, and in the metadata it is an unknown key', () => {
+    const traceOf = (header: string): string | undefined =>
+      commandOf(parse({}, { properties: { traceparent: header } })).metadata.traceparent;
+    expect(traceOf(traceparent)).to.equal(traceparent);
     for (const wrong of ['', 'x', traceparent.toUpperCase(), `${traceparent}-00`, `${traceparent}\n`]) {
-      expect(traceOf({}, wrong), wrong).to.equal(undefined);
-      expectInvalid(parse({ metadata: { traceparent: wrong } }), 'SCHEMA', 'metadata.traceparent');
+      expect(traceOf(wrong), wrong).to.equal(undefined);
     }
+    expectInvalid(parse({ metadata: { traceparent } }), 'SCHEMA', 'traceparent');
+  });
+
+  it('refuses an id or a type that is null: that is not the same as none', () => {
+    const properties = { messageId: 'm-1', type: 'user.create' };
+    expectInvalid(parse({ id: null }, { properties }), 'SCHEMA', 'id');
+    expectInvalid(parse({ type: null }, { properties }), 'SCHEMA', 'type');
   });
 
   for (const [name, place] of [

@@ -67,13 +67,16 @@ describe('health', () => {
     }
   });
 
-  it('rejects listening where another listens', async () => {
+  it('says which port is taken where another listens', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as { port: number };
     const server = makeHealthServer({ host: '127.0.0.1', port, log, isReady, metrics });
     const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
-    expect(error).to.include({ code: 'EADDRINUSE' });
+    expect(error).to.include({ code: 'CONFIG' });
+    expect((error as Error).message)
+      .to.include(String(port))
+      .and.to.include('HTTP_PORT');
     await server.close();
     other.close();
   });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { inspect } from 'node:util';
 import type { Delivery, MessageProperties } from '../../../src/messaging/message-bus.js';
-import { parkMessage, retriesOf, retryMessage } from '../../../src/messaging/republish.js';
+import { firstPlace, parkMessage, retriesOf, retryMessage } from '../../../src/messaging/republish.js';
 
 const deliveryWith = (properties: MessageProperties, retries = 0): Delivery => ({
   queue: 'commands',
@@ -28,16 +28,23 @@ describe('publishing a received message again', () => {
     priority: 3,
   };
 
+  /** Where the delivery was published first, which the way through other exchanges would hide. */
+  const from = { 'original-exchange': 'commands', 'original-routing-key': 'user.create' };
+
   it('retries by the exchange of the delay, to the queue it came from, and asks to be told if that is gone', () => {
     const message = retryMessage(deliveryWith(kept), 5000);
     expect(message).to.include({ exchange: 'retry.5s', routingKey: 'commands', mandatory: true });
     expect(message.body.toString()).to.equal('{}');
-    expect(message.properties).to.deep.equal({ ...kept, headers: { 'retry-attempt': 1 } });
+    expect(message.properties).to.deep.equal({ ...kept, headers: { ...from, 'retry-attempt': 1 } });
   });
 
   it('counts attempts on', () => {
     const again = deliveryWith({ headers: { 'retry-attempt': 2, traceparent: 't' } }, 2);
-    expect(retryMessage(again, 1000).properties.headers).to.deep.equal({ traceparent: 't', 'retry-attempt': 3 });
+    expect(retryMessage(again, 1000).properties.headers).to.deep.equal({
+      ...from,
+      traceparent: 't',
+      'retry-attempt': 3,
+    });
   });
 
   it('parks in the parked queue of its queue, with reason, error, time, attempts and queue', () => {
@@ -46,6 +53,7 @@ describe('publishing a received message again', () => {
     expect(message.properties).to.deep.equal({
       ...kept,
       headers: {
+        ...from,
         traceparent: 't',
         'parked-reason': 'SCHEMA',
         'parked-error': 'name is missing',
@@ -80,9 +88,21 @@ describe('publishing a received message again', () => {
   it('keeps the original of the first time when it is published again and again', () => {
     const twice = deliveryWith({ headers: { 'original-x-death': 'first', 'x-death': 'second' } });
     expect(retryMessage(twice, 1000).properties.headers).to.deep.equal({
+      ...from,
       'original-x-death': 'first',
       'retry-attempt': 1,
     });
+  });
+
+  it('keeps where a message was published first; one that came straight to its queue needs no word of it', () => {
+    const { headers } = retryMessage(deliveryWith({}), 1000).properties;
+    expect(firstPlace({ exchange: '', routingKey: 'commands' }, headers)).to.deep.equal({
+      exchange: 'commands',
+      routingKey: 'user.create',
+    });
+    const straight = { ...deliveryWith({}), exchange: '', routingKey: 'commands' };
+    expect(retryMessage(straight, 1000).properties.headers).to.deep.equal({ 'retry-attempt': 1 });
+    expect(firstPlace(straight, { 'original-exchange': 3 })).to.deep.include({ exchange: '', routingKey: 'commands' });
   });
 
   it('replaces what an earlier parking said', () => {

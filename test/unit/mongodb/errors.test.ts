@@ -1,12 +1,12 @@
 import { expect } from 'chai';
-import { BulkWriteResult, MongoBulkWriteError, MongoNetworkError, MongoServerError } from 'mongodb';
+import { MongoBulkWriteError, MongoNetworkError, MongoServerError, type BulkWriteResult } from 'mongodb';
 import { failureOf, toStoreError } from '../../../src/mongodb/errors.js';
 
 /** As Node gives it when a socket breaks while it is written to. */
 const brokenSocket = Object.assign(new Error('write ECONNRESET'), { code: 'ECONNRESET', syscall: 'write' });
 
 const inBulkWrite = (error: Error): MongoBulkWriteError =>
-  new MongoBulkWriteError(error, Object.create(BulkWriteResult.prototype) as BulkWriteResult);
+  new MongoBulkWriteError(error, JSON.parse('{}') as BulkWriteResult);
 
 /** What the driver's own commit does with an error that is none of its own. */
 const stumbledCommit = (): unknown => {

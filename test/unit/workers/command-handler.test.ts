@@ -209,6 +209,17 @@ describe('command handler', () => {
       expect(results[1]?.kind === 'failed' && results[1].cause.message).to.equal('the decider is broken');
     });
 
+    it('fails the commands of a stream whose events cannot be folded, and none of another stream', async () => {
+      const store = makeStore();
+      const readTails: EventStore['readTails'] = async (tails) => {
+        const found = await store.readTails(tails);
+        return found.map((events) => events.map((event) => ({ ...event, payload: null })));
+      };
+      await handlerOn(store)([add('c-1', 5)]);
+      const results = await handlerOn({ ...store, readTails })([take('c-2', 1), add('c-3', 1, 't-2')]);
+      expect(results.map(inShort)).to.deep.equal(['failed', 'accepted 1']);
+    });
+
     it('decides anew what a decider threw on a state that was stale', async () => {
       const { handle, other } = setUp();
       await handle([add('c-1', 5)]);

@@ -39,6 +39,17 @@ describe('keyed projection at work', () => {
     expect(healed).to.deep.equal([3]);
   });
 
+  it('says so at once when the store has nothing to fill a gap with, and applies none of it', async () => {
+    const { record, applierOn, seenBy, eventStore } = setUp();
+    const [first] = await record(created('u-1'));
+    if (!first) throw new Error('one was recorded');
+    const { reads, counting } = countingReads(eventStore);
+    const applying = applierOn({ eventStore: counting }).apply([{ ...first, version: 99 }]);
+    const error: unknown = await applying.catch((thrown: unknown) => thrown);
+    expect((error as Error).message).to.include('u-1 after version');
+    expect([await seenBy('u-1'), reads.length < 3]).to.deep.equal([null, true]);
+  });
+
   it('folds anew when another worker wrote first', async () => {
     const { record, applierOn, seenBy, readStore } = setUp();
     const [first, ...rest] = await record(created('u-1'), updated('u-1'), updated('u-1'));

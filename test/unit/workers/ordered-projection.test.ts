@@ -41,6 +41,17 @@ describe('ordered projection at work', () => {
     }
   });
 
+  it('is not led beyond the head by a message that claims a position there', async () => {
+    const { record, applierOn, seenBy, checkpoint } = setUp();
+    const [first] = await record(created('u-1'));
+    if (!first) throw new Error('one was recorded');
+    const applier = applierOn();
+    await applier.apply([{ ...first, id: 'forged', position: Number.MAX_SAFE_INTEGER }]);
+    expect([await seenBy('all'), await checkpoint()]).to.deep.equal([[1], 1]);
+    await applier.apply(await record(created('u-2')));
+    expect([await seenBy('all'), await checkpoint()]).to.deep.equal([[1, 2], 2]);
+  });
+
   it('drops what it has, and what is twice in a batch', async () => {
     const { record, applierOn, seenBy } = setUp();
     const events = await record(created('u-1'), created('u-2'));

@@ -13,8 +13,7 @@ const parcel = { carrier: 'post', trackingNumber: 't-1' };
 describe('payloads of order commands', () => {
   const rows = [
     ['order.create', createOrder, 'customer, currency and lines', cart, true],
-    ['order.create', createOrder, '500 lines', { ...cart, lines: Array.from({ length: 500 }, () => line) }, true],
-    ['order.create', createOrder, '501 lines', { ...cart, lines: Array.from({ length: 501 }, () => line) }, false],
+    ['order.create', createOrder, '5,000 lines', { ...cart, lines: Array.from({ length: 5000 }, () => line) }, true],
     ['order.create', createOrder, 'no lines', { ...cart, lines: [] }, false],
     ['order.create', createOrder, 'a customer id with $ and /', { ...cart, customerId: '$u/1.' }, true],
     ['order.create', createOrder, 'an empty customer id', { ...cart, customerId: '' }, false],

@@ -25,7 +25,7 @@ const isEncoded = (text: string): boolean => {
 
 /** `<scheme>://[user[:password]@]host[:port][,host[:port]…][/path][?options]`: `new URL` takes no list of hosts. */
 const urlParts = /^([a-z+]+):\/\/(?:([^@/?\s]*)@)?([^@/?\s]+)(?:\/([^?\s]*))?(?:\?\S*)?$/;
-const host = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]%]+)(?::(\d{1,5}))?$/;
+const host = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/;
 
 const serverUrl = (schemes: readonly string[], isPath: (path: string) => boolean) =>
   z.string().refine(
@@ -33,7 +33,14 @@ const serverUrl = (schemes: readonly string[], isPath: (path: string) => boolean
       const [, scheme = '', user = '', hosts = '', path = ''] = urlParts.exec(text) ?? [];
       const ports = hosts.split(',').map((each) => (host.test(each) ? Number(host.exec(each)?.[1] ?? 1) : 0));
       const isPort = (port: number): boolean => port >= 1 && port <= 65_535;
-      return schemes.includes(scheme) && ports.every(isPort) && isEncoded(user) && isEncoded(path) && isPath(path);
+      return (
+        schemes.includes(scheme) &&
+        ports.every(isPort) &&
+        isEncoded(user) &&
+        isEncoded(hosts) &&
+        isEncoded(path) &&
+        isPath(path)
+      );
     },
     {
       error: `must be ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, then [user:password@]host[:port][/name]; encode odd characters as %XX`,

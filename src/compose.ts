@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { Config, Mode } from './config.js';
 import { indexDomains, type DomainIndex } from './core/domain.js';
 import { domains as shippedDomains } from './domains/registry.js';
@@ -10,6 +9,7 @@ import { WarrenError } from './errors.js';
 import { makeLogger, type Logger } from './logger.js';
 import { makeMemoryMessageBus } from './messaging/memory-message-bus.js';
 import type { MessageBus } from './messaging/message-bus.js';
+import { clientName } from './messaging/rabbitmq/connection.js';
 import { makeRabbitmqMessageBus } from './messaging/rabbitmq/rabbitmq-message-bus.js';
 import { topologyOf } from './messaging/topology.js';
 import { makeMongodbConnection } from './mongodb/connection.js';
@@ -83,8 +83,7 @@ const rabbitmqBus = (mode: RealMode, { config, log, now, telemetry, name }: Adap
   });
 
 const mongodbStores = (mode: RealMode, { log, now, newId, name }: AdapterDeps) => {
-  const appName = `warren/${name}@${hostname()}#${process.pid}`;
-  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName, log });
+  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName: clientName(name), log });
   return {
     connection,
     eventStore: makeMongodbEventStore({ connection, now, newId, log }),

@@ -2,7 +2,7 @@ import { streamKey } from '../core/message.js';
 import type { Logger } from '../logger.js';
 import { endAbandonedTransactions } from '../mongodb/abandoned-transactions.js';
 import type { MongodbConnection } from '../mongodb/connection.js';
-import { toStoreError } from '../mongodb/errors.js';
+import { translated } from '../mongodb/errors.js';
 import type { EventStore } from './event-store.js';
 import { makeAppendTransaction } from './mongodb/append-transaction.js';
 import { makeContention } from './mongodb/contention.js';
@@ -43,13 +43,7 @@ export const makeMongodbEventStore = ({ connection, now, newId, log }: Deps): Ev
   });
   let storeId: string | undefined;
 
-  const open = async (): Promise<string> => {
-    try {
-      return await openStore(db, newId);
-    } catch (error) {
-      throw toStoreError(error, 'open the event store');
-    }
-  };
+  const open = (): Promise<string> => translated('open the event store', () => openStore(db, newId));
 
   return {
     open: async () => {

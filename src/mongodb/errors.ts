@@ -128,3 +128,12 @@ export const toStoreError = (error: unknown, what: string): Error => {
       return asError(error);
   }
 };
+
+/** Runs an operation on the database; what it throws is what `toStoreError` makes of it. */
+export const translated = async <T>(what: string, operation: () => Promise<T>): Promise<T> => {
+  try {
+    return await operation();
+  } catch (error) {
+    throw toStoreError(error, what);
+  }
+};

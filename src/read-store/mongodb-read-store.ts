@@ -5,7 +5,7 @@ import type { Logger } from '../logger.js';
 import { endAbandonedTransactions, standstillMs } from '../mongodb/abandoned-transactions.js';
 import { ensureCollection, ensureIndexes } from '../mongodb/collections.js';
 import type { MongodbConnection } from '../mongodb/connection.js';
-import { failureOf, toStoreError } from '../mongodb/errors.js';
+import { failureOf, toStoreError, translated } from '../mongodb/errors.js';
 import type {
   Checkpoint,
   CheckpointWrite,
@@ -55,14 +55,6 @@ export const makeMongodbReadStore = (deps: {
   const { client, db } = connection;
   const collectionOf = (name: string) => db.collection<StoredDocument>(name);
   const checkpoints = db.collection<CheckpointDocument>(checkpointCollection);
-
-  const translated = async <T>(what: string, operation: () => Promise<T>): Promise<T> => {
-    try {
-      return await operation();
-    } catch (error) {
-      throw toStoreError(error, what);
-    }
-  };
 
   /** @returns whether the expected checkpoint was there */
   const moveCheckpoint = async (

@@ -1,6 +1,6 @@
 import type { Filter } from 'mongodb';
 import { streamKey, type RecordedEvent, type StreamId } from '../../core/message.js';
-import { toStoreError } from '../../mongodb/errors.js';
+import { toStoreError, translated } from '../../mongodb/errors.js';
 import type { CountRange, ReadAllOptions, ReadStreamOptions, StoredCommand } from '../event-store.js';
 import {
   commandIndex,
@@ -39,15 +39,6 @@ const tailsFilter = (tails: readonly Tail[]): Filter<EventDocument> => {
   }));
   const [only] = filters;
   return filters.length === 1 && only ? only : { $or: filters };
-};
-
-/** Driver errors leave a read as WarrenErrors. */
-const translated = async <T>(what: string, read: () => Promise<T>): Promise<T> => {
-  try {
-    return await read();
-  } catch (error) {
-    throw toStoreError(error, what);
-  }
 };
 
 /** All of one store: what was acknowledged by a majority, at the primary. */

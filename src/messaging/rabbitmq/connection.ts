@@ -37,7 +37,7 @@ export type ConnectionDeps = {
 
 const connectTimeoutMs = 10_000;
 
-/** `warren/<role>@<host>#<pid>`: who is it, on the management page. */
+/** `warren/<role>@<host>#<pid>`: who is it, on the management page and in MongoDB's list of connections. */
 export const clientName = (role: string): string => `warren/${role}@${hostname()}#${process.pid}`;
 
 /** What a person can mend, in words: amqplib shows a refused vhost only as the frame that it did not expect. */

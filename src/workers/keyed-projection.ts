@@ -47,7 +47,7 @@ const applyEvents = async (
       }));
       const missing = await readTails(eventStore, tails);
       healed += missing.length;
-      known = [...events, ...missing];
+      known = [...known, ...missing];
       continue;
     }
     if (writes.length === 0 || (await readStore.write({ documents: writes })) === 'written') return { healed };

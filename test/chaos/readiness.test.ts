@@ -1,0 +1,43 @@
+import { expect } from 'chai';
+import { makeApi } from '../helpers/api.js';
+import { eventually } from '../helpers/eventually.js';
+import { useServices } from '../helpers/services.js';
+import { makeTcpProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
+import { useProcesses } from '../helpers/used-processes.js';
+
+describe('readiness of a role', function () {
+  this.timeout(60_000);
+  const services = useServices();
+  const processes = useProcesses();
+  const proxies: TcpProxy[] = [];
+  after(() => Promise.all(proxies.map((proxy) => proxy.close())));
+
+  for (const away of ['store', 'broker'] as const) {
+    it(`ends when the ${away} is gone, comes back with it, and the process stays alive`, async () => {
+      const urls = { store: services.mongodbUrl, broker: services.rabbitmqUrl };
+      const proxy = await makeTcpProxy(urls[away]);
+      proxies.push(proxy);
+      await proxy.listen();
+      urls[away] = proxy.url;
+      const environment = { RABBITMQ_URL: urls.broker, MONGODB_URL: urls.store, HTTP_PORT: '0' };
+      const { url } = await (await processes.startReady(['http'], environment)).ready;
+      const api = makeApi(String(url));
+      expect((await api.get('/readyz')).status).to.equal(200);
+
+      await proxy.cut({ accept: false });
+      await eventually(async () => {
+        const { status, body } = await api.get('/readyz');
+        expect(status).to.equal(503);
+        expect(body.readiness).to.include({ [away]: 'down' });
+      });
+      expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 0$/m);
+      expect((await api.get('/healthz')).status).to.equal(200);
+
+      await proxy.resume();
+      await eventually(async () => {
+        expect((await api.get('/readyz')).status).to.equal(200);
+      });
+      expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 1$/m);
+    });
+  }
+});

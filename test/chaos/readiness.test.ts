@@ -5,6 +5,9 @@ import { useServices } from '../helpers/services.js';
 import { makeTcpProxy, type TcpProxy } from '../helpers/tcp-proxy.js';
 import { useProcesses } from '../helpers/used-processes.js';
 
+/** Only that it follows is meant here; how fast, the outage tests say. */
+const patience = { withinMs: 25_000 };
+
 describe('readiness of a role', function () {
   this.timeout(60_000);
   const services = useServices();
@@ -29,14 +32,14 @@ describe('readiness of a role', function () {
         const { status, body } = await api.get('/readyz');
         expect(status).to.equal(503);
         expect(body.readiness).to.include({ [away]: 'down' });
-      });
+      }, patience);
       expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 0$/m);
       expect((await api.get('/healthz')).status).to.equal(200);
 
       await proxy.resume();
       await eventually(async () => {
         expect((await api.get('/readyz')).status).to.equal(200);
-      });
+      }, patience);
       expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 1$/m);
     });
   }

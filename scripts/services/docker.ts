@@ -44,7 +44,7 @@ export const startDocker = async (say: (text: string) => void): Promise<Services
     if (rabbitmq.status === 'rejected') throw rabbitmq.reason;
     if (mongo.status === 'rejected') throw mongo.reason;
     const mongodbUrl = `mongodb://${mongo.value.getHost()}:${mongo.value.getMappedPort(27017)}/?directConnection=true`;
-    await initiateReplicaSet(mongodbUrl, 'localhost:27017', startupTimeoutMs);
+    await initiateReplicaSet(mongodbUrl, { hosts: ['localhost:27017'] }, startupTimeoutMs);
     return {
       way: 'docker',
       rabbitmqUrl: `amqp://guest:guest@${rabbitmq.value.getHost()}:${rabbitmq.value.getMappedPort(5672)}`,

@@ -1,8 +1,12 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Which way bytes go. */
+export type Way = 'to-server' | 'to-client';
 
 /**
  * A TCP proxy in front of a server that a test may not stop: before `listen` the server is not there yet, after `cut`
- * it is gone, after `resume` it is back.
+ * it is gone, after `resume` it is back. `slow` and `halfOpen` make a bad network of it, `heal` a good one.
  */
 export type TcpProxy = {
   /** The URL of the server, by way of this proxy. */
@@ -13,6 +17,15 @@ export type TcpProxy = {
   cut(options?: { readonly accept?: boolean }): Promise<void>;
   /** `listen` after `cut`. */
   resume(): Promise<void>;
+  /** From now on every byte arrives this much later, each way, in order. */
+  slow(latencyMs: number): void;
+  /**
+   * Connections stay and new ones are accepted, but bytes going this way (none: both ways) are lost, and so is the end
+   * of a connection: as if a cable were pulled.
+   */
+  halfOpen(way?: Way): void;
+  /** Ends `slow` and `halfOpen`; a connection that lost something is reset, since the rest of it would make no sense. */
+  heal(): void;
   close(): Promise<void>;
 };
 
@@ -74,25 +87,52 @@ export const makeTcpProxy = async (serverUrl: string): Promise<TcpProxy> => {
   const port = await reservePort();
   const target = viaPort(serverUrl, port);
   const sockets = new Set<Socket>();
+  const broken = new Set<Socket>();
+  const lost = new Set<Way>();
+  let latencyMs = 0;
   let server: Server | null = null;
 
-  const keep = (socket: Socket, other: () => Socket): void => {
-    sockets.add(socket);
-    socket.setNoDelay(true);
+  const forward = (from: Socket, to: Socket, way: Way): void => {
+    sockets.add(from);
+    from.setNoDelay(true);
+    const isLost = (): boolean => {
+      if (!lost.has(way)) return false;
+      broken.add(from).add(to);
+      return true;
+    };
+    // One after the other, or bytes would overtake each other when the latency changes.
+    let passing = Promise.resolve();
+    const later = (act: () => void): void => {
+      const dueAt = performance.now() + latencyMs;
+      passing = passing.then(async () => {
+        const waitMs = dueAt - performance.now();
+        if (waitMs > 0) await delay(waitMs);
+        act();
+      });
+    };
+    from.on('data', (chunk: Buffer) => {
+      if (isLost()) return;
+      later(() => {
+        if (to.write(chunk) || to.destroyed) return;
+        from.pause();
+        to.once('drain', () => from.resume());
+      });
+    });
+    from.once('end', () => {
+      if (!isLost()) later(() => to.end());
+    });
     // A reset on one side is one on the other.
-    socket.on('error', () => undefined);
-    socket.once('close', () => {
-      sockets.delete(socket);
-      other().destroy();
+    from.on('error', () => undefined);
+    from.once('close', () => {
+      sockets.delete(from);
+      if (!isLost()) later(() => to.destroy());
     });
   };
 
   const accept = (client: Socket): void => {
     const upstream = connect(target.port, target.host);
-    keep(client, () => upstream);
-    keep(upstream, () => client);
-    client.pipe(upstream);
-    upstream.pipe(client);
+    forward(client, upstream, 'to-server');
+    forward(upstream, client, 'to-client');
   };
 
   const listen = async (): Promise<void> => {
@@ -110,5 +150,23 @@ export const makeTcpProxy = async (serverUrl: string): Promise<TcpProxy> => {
     await done;
   };
 
-  return { url: target.url, listen, cut, resume: listen, close: () => cut() };
+  return {
+    url: target.url,
+    listen,
+    cut,
+    resume: listen,
+    slow: (ms) => {
+      latencyMs = ms;
+    },
+    halfOpen: (way) => {
+      for (const each of way ? [way] : (['to-server', 'to-client'] as const)) lost.add(each);
+    },
+    heal: () => {
+      latencyMs = 0;
+      lost.clear();
+      for (const socket of broken) socket.resetAndDestroy();
+      broken.clear();
+    },
+    close: () => cut(),
+  };
 };

@@ -13,10 +13,10 @@ module.exports = {
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'core-is-pure',
-      comment: 'core/ knows types of ports and zod, and nothing that does anything',
+      comment: 'core/ knows types of ports, zod and the table of errors, and nothing that does anything',
       severity: 'error',
       from: { path: '^src/core/' },
-      to: { pathNot: ['^src/core/', '(^|/)node_modules/zod/'], dependencyTypesNot: ['type-only'] },
+      to: { pathNot: ['^src/core/', '^src/errors\\.ts$', '(^|/)node_modules/zod/'], dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'core-knows-only-port-types',
@@ -25,6 +25,7 @@ module.exports = {
       to: {
         pathNot: [
           '^src/core/',
+          '^src/errors\\.ts$',
           '(^|/)node_modules/zod/',
           '^src/event-store/event-store\\.ts$',
           '^src/read-store/read-store\\.ts$',
@@ -37,6 +38,38 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/domains/' },
       to: { pathNot: ['^src/(core|domains)/', '(^|/)node_modules/zod/'] },
+    },
+    {
+      name: 'operations-know-core-and-ports',
+      comment: 'What an operator can do is said once; command line and HTTP are faces of it',
+      severity: 'error',
+      from: { path: '^src/operations/' },
+      to: {
+        path: '^src/',
+        pathNot: [
+          '^src/(core|operations|proof)/',
+          '^src/errors\\.ts$',
+          '^src/event-store/event-store\\.ts$',
+          '^src/read-store/read-store\\.ts$',
+          '^src/messaging/message-bus\\.ts$',
+        ],
+      },
+    },
+    {
+      name: 'proof-knows-core-and-ports',
+      comment:
+        'The suite looks at a store from outside, or it would trust what it examines; workers are what is killed',
+      severity: 'error',
+      from: { path: '^src/proof/' },
+      to: {
+        path: '^src/',
+        pathNot: [
+          '^src/(core|proof|workers)/',
+          '^src/(errors|logger)\\.ts$',
+          '^src/event-store/(event-store|follower)\\.ts$',
+          '^src/messaging/message-bus\\.ts$',
+        ],
+      },
     },
     {
       name: 'only-compose-imports-adapters',

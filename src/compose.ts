@@ -17,6 +17,7 @@ import { makeMemoryReadStore } from './read-store/memory-read-store.js';
 import { makeMongodbReadStore } from './read-store/mongodb-read-store.js';
 import type { Channel } from './notifications/channel.js';
 import { makeLogChannel } from './notifications/log-channel.js';
+import type { MakeProofStore } from './proof/proof-store.js';
 import type { ReadStore } from './read-store/read-store.js';
 import { makeTelemetry, type Telemetry } from './telemetry.js';
 import { makePatience, type Patience } from './workers/patience.js';
@@ -82,11 +83,17 @@ const rabbitmqBus = (mode: RealMode, { config, log, now, telemetry, name }: Adap
     metrics: messagingMetrics(telemetry),
   });
 
-const mongodbStores = (mode: RealMode, { log, now, newId, name }: AdapterDeps) => {
+const mongodbStores = (mode: RealMode, { log, now, newId, name, telemetry }: AdapterDeps) => {
   const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName: clientName(name), log });
   return {
     connection,
-    eventStore: makeMongodbEventStore({ connection, now, newId, log }),
+    eventStore: makeMongodbEventStore({
+      connection,
+      now,
+      newId,
+      log,
+      onUnknownOutcome: telemetry.unknownOutcomeResolved,
+    }),
     readStore: makeMongodbReadStore({ connection, log }),
   };
 };
@@ -145,6 +152,32 @@ export const compose = (deps: {
       await Promise.all([openStore(), patience('TOPOLOGY', () => bus.declare(topology), signal)]);
     },
     close: () => adapters.close(),
+  };
+};
+
+/** What the proof suite examines: the real store, in a database of its own. */
+export const makeProofStore: MakeProofStore = ({ mongodbUrl, database, name, newId, onUnknownOutcome }) => {
+  const log = makeLogger('silent');
+  const connection = makeMongodbConnection({ url: mongodbUrl, database, appName: clientName(name), log });
+  const eventStore = makeMongodbEventStore({
+    connection,
+    now: () => new Date(),
+    newId,
+    log,
+    ...(onUnknownOutcome ? { onUnknownOutcome } : {}),
+  });
+  return {
+    eventStore,
+    connect: (signal) => connection.connect(signal),
+    isNew: async () => !(await connection.db.listCollections().hasNext()),
+    unpublished: () => connection.db.collection('outbox').countDocuments(),
+    drop: async () => {
+      await connection.db.dropDatabase();
+    },
+    close: async () => {
+      await eventStore.close();
+      await connection.close();
+    },
   };
 };
 

@@ -178,3 +178,13 @@ export const loadConfig = (environment: NodeJS.ProcessEnv = process.env): Config
       : { kind: 'embedded' };
   return freeze({ ...rest, mode, httpPortGiven: (environment['HTTP_PORT'] ?? '') !== '' });
 };
+
+/** MONGODB_URL alone, for what works on the database and needs no broker. @throws WarrenError CONFIG */
+export const loadMongodbUrl = (environment: NodeJS.ProcessEnv = process.env): string => {
+  const given = environment['MONGODB_URL'] ?? '';
+  const url = given === '' ? readFiles(environment)['mongodb']?.['url'] : given;
+  if (url === undefined) throw new WarrenError('CONFIG', 'MONGODB_URL: not set; name the server to work on');
+  const parsed = mongodbUrl.safeParse(url);
+  if (parsed.success) return parsed.data;
+  throw new WarrenError('CONFIG', `MONGODB_URL: ${parsed.error.issues.map(({ message }) => message).join('; ')}`);
+};

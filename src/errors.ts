@@ -15,6 +15,10 @@ export const errorTable = {
     meaning: 'MongoDB answers but cannot be used: no replica set, or a collection of ours is something else',
     next: 'exit 78, the message says the remedy',
   },
+  LOG_BROKEN: {
+    meaning: 'Two events that follow each other in the store are not at positions that do',
+    next: 'the reader stops; somebody else wrote to collection events or deleted from it',
+  },
   STORE_CHANGED: {
     meaning: 'A checkpoint belongs to another store, so its position means nothing here',
     next: 'the projection stops; rebuild it',
@@ -34,6 +38,14 @@ export const errorTable = {
   TOPOLOGY: {
     meaning: 'The broker has a queue or exchange of that name with other arguments',
     next: 'the role stays not ready and says queue, argument, wanted and found',
+  },
+  UNKNOWN_EVENT: {
+    meaning: 'A stored event has a shape that no upcaster leads from, or its upcaster failed',
+    next: 'other streams go on; `warren events check` lists what has no upcaster',
+  },
+  NOT_FOUND: {
+    meaning: 'The store has no such aggregate or version, or not at that time',
+    next: 'the message says what there is; ask for that',
   },
 } as const satisfies Record<string, { meaning: string; next: string }>;
 

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCli } from './cli/cli.js';
-import { composeForCli } from './compose.js';
-import { loadConfig } from './config.js';
+import { composeForCli, makeProofStore } from './compose.js';
+import { loadConfig, loadMongodbUrl } from './config.js';
 import { asError, hasCode, WarrenError } from './errors.js';
 import { runRole } from './lifecycle.js';
 import { makeLogger } from './logger.js';
@@ -64,6 +64,9 @@ const exitCode = await runCli(
     ...composeForCli(),
     version,
     loadConfig,
+    loadMongodbUrl,
+    makeProofStore,
+    ownCommand: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
     startRole,
     newId: () => randomUUID(),
     now: () => new Date(),

@@ -63,7 +63,11 @@ export const startRole = (
   const { config } = system;
   switch (role) {
     case 'command-worker':
-      return makeCommandWorker({ ...system, settings: config.commands, ...(reached ? { reached } : {}) });
+      return makeCommandWorker({
+        ...system,
+        settings: { ...config.commands, olderThanMs: config.relay.olderThanMs },
+        ...(reached ? { reached } : {}),
+      });
     case 'projection-worker':
       return projectionWorkers(system, names);
     case 'notification-worker':

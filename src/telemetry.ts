@@ -11,6 +11,8 @@ export type Telemetry = {
   readonly settled: (queue: string, outcome: string, count: number) => void;
   readonly parked: (queue: string, reason: string) => void;
   readonly reconnected: () => void;
+  /** A commit of an append whose outcome was unknown, until it was read back. */
+  readonly unknownOutcomeResolved: () => void;
   readonly ready: (isReady: boolean) => void;
   /** Prometheus text format. */
   readonly expose: () => Promise<{ readonly contentType: string; readonly body: string }>;
@@ -33,6 +35,11 @@ export const makeTelemetry = (role: string): Telemetry => {
   const settled = counter('warren_settled_total', 'Deliveries settled, by outcome', ['queue', 'outcome']);
   const parked = counter('warren_parked_total', 'Messages parked, by reason', ['queue', 'reason']);
   const reconnects = counter('warren_reconnects_total', 'Connections to the broker made again', []);
+  const unknownOutcomes = counter(
+    'warren_unknown_outcomes_total',
+    'Appends whose outcome was unknown until it was read back',
+    [],
+  );
   const ready = new Gauge({ name: 'warren_ready', help: '1 when the role is ready', registers: [registry] });
 
   return {
@@ -59,6 +66,9 @@ export const makeTelemetry = (role: string): Telemetry => {
     },
     reconnected: () => {
       reconnects.inc();
+    },
+    unknownOutcomeResolved: () => {
+      unknownOutcomes.inc();
     },
     ready: (isReady) => {
       ready.set(isReady ? 1 : 0);

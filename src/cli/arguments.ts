@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { z } from 'zod';
 import { parseDuration } from '../core/duration.js';
 
 /** Parsers of argument texts, for commander: what they throw becomes a usage error that names the argument. */
@@ -9,6 +10,12 @@ export const wholeNumber = (text: string): number => {
     throw new InvalidArgumentError('It must be a whole number, 0 or more.');
   }
   return number;
+};
+
+export const time = (text: string): Date => {
+  const parsed = z.iso.datetime({ offset: true }).safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError('It must be a time such as 2026-01-31T12:00:00Z.');
+  return new Date(parsed.data);
 };
 
 export const durationMs = (text: string): number => {

@@ -2,16 +2,28 @@ import { Command, CommanderError } from 'commander';
 import type { Writable } from 'node:stream';
 import type { Config } from '../config.js';
 import type { DomainIndex } from '../core/domain.js';
+import { shownAs } from '../core/upcast.js';
+import { storedTypesOf } from '../core/upcaster.js';
 import { asError, WarrenError, type ErrorCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
+import type { Bell } from '../event-store/follower.js';
 import type { MessageBus, Topology } from '../messaging/message-bus.js';
+import { eventsExchange } from '../messaging/topology.js';
+import { aggregateState } from '../operations/aggregate-state.js';
+import { checkEvents } from '../operations/check-events.js';
+import { verifyStore } from '../operations/verify-store.js';
+import { runProofChild } from '../proof/child.js';
+import type { MakeProofStore } from '../proof/proof-store.js';
 import { makeBusSender } from './bus-sender.js';
 import { embeddedUrl, makeHttpEventSource, makeHttpSender } from './embedded-client.js';
+import { eventsCheckCommand, type EventsCheckDeps } from './events-check.js';
 import { eventsCommand, type EventsDeps } from './events.js';
 import { exitCodes, type ExitCode } from './exit-codes.js';
 import { makePrinter } from './output.js';
 import { roleCommands, type RolesDeps } from './roles.js';
 import { sendCommand, type SendDeps } from './send.js';
+import { stateCommand, type StateDeps } from './state.js';
+import { proofProcess, proofProcessCommand, verifyStoreCommand, type VerifyStoreDeps } from './verify-store.js';
 
 export type CliDeps = {
   readonly version: string;
@@ -20,10 +32,17 @@ export type CliDeps = {
   readonly loadConfig: () => Config;
   readonly startRole: RolesDeps['startRole'];
   /** The real bus, connecting in the background; the caller declares, uses and closes it. */
-  readonly makeBus: (config: Config) => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'close'>;
+  readonly makeBus: (config: Config) => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'listen' | 'close'>;
   readonly topologyOf: (config: Config) => Topology;
   /** The real event store, opened; the caller closes it. @throws WarrenError STORE_UNAVAILABLE soon, not never */
-  readonly openEventStore: (config: Config) => Promise<Pick<EventStore, 'readAll' | 'close'>>;
+  readonly openEventStore: (
+    config: Config,
+  ) => Promise<Pick<EventStore, 'readAll' | 'readStream' | 'headPosition' | 'typeVersions' | 'close'>>;
+  /** For what needs no broker. @throws WarrenError CONFIG */
+  readonly loadMongodbUrl: () => string;
+  readonly makeProofStore: MakeProofStore;
+  /** How this program is started, without arguments of its own. */
+  readonly ownCommand: readonly string[];
   readonly newId: () => string;
   readonly now: () => Date;
   readonly interrupted: () => AbortSignal;
@@ -37,6 +56,7 @@ const exitCodeOf: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   CONFIG: exitCodes.config,
   STORE_UNUSABLE: exitCodes.config,
   TOPOLOGY: exitCodes.config,
+  NOT_FOUND: exitCodes.refused,
   STORE_UNAVAILABLE: exitCodes.unavailable,
   BROKER_UNAVAILABLE: exitCodes.unavailable,
   UNROUTABLE: exitCodes.unavailable,
@@ -69,6 +89,15 @@ const senderFor =
     });
   };
 
+/** The broker tells that there is something new; while it is away, following polls. */
+const bellOf =
+  (makeBus: () => Pick<MessageBus, 'listen' | 'close'>, types: readonly string[]): Bell =>
+  (ring) => {
+    const bus = makeBus();
+    bus.listen(eventsExchange, types.length > 0 ? types : ['#'], ring);
+    return { stop: () => bus.close() };
+  };
+
 const eventSourceFor =
   (deps: CliDeps): EventsDeps['withEventSource'] =>
   async (use) => {
@@ -79,11 +108,53 @@ const eventSourceFor =
     }
     const store = await deps.openEventStore(config);
     try {
-      await use(({ types, ...selection }) => store.readAll({ ...selection, ...(types.length > 0 ? { types } : {}) }));
+      await use({ ...store, bellFor: (types) => bellOf(() => deps.makeBus(config), types) });
     } finally {
       await store.close();
     }
   };
+
+const checkFor =
+  (deps: CliDeps): EventsCheckDeps['check'] =>
+  async () => {
+    const config = deps.loadConfig();
+    if (config.mode.kind === 'embedded') {
+      throw new WarrenError(
+        'CONFIG',
+        'RABBITMQ_URL and MONGODB_URL are not set: an embedded process has only events that it wrote itself, all of them current; set both to check a store',
+      );
+    }
+    const eventStore = await deps.openEventStore(config);
+    try {
+      return await checkEvents({ domains: deps.domains, eventStore });
+    } finally {
+      await eventStore.close();
+    }
+  };
+
+const stateFor =
+  (deps: CliDeps): StateDeps['stateOf'] =>
+  async (input) => {
+    const eventStore = await deps.openEventStore(deps.loadConfig());
+    try {
+      return await aggregateState({ domains: deps.domains, eventStore }, input);
+    } finally {
+      await eventStore.close();
+    }
+  };
+
+const verifyFor =
+  (deps: CliDeps): VerifyStoreDeps['verify'] =>
+  (input, run) =>
+    verifyStore(
+      {
+        ...run,
+        mongodbUrl: deps.loadMongodbUrl(),
+        makeStore: deps.makeProofStore,
+        command: [...deps.ownCommand, proofProcess],
+      },
+      input,
+    );
 
 /** The whole command line; `exit` is told the code of a command that has one of its own. */
 const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
@@ -111,18 +182,34 @@ const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
     }),
     eventsCommand({
       withEventSource: eventSourceFor(deps),
-      eventTypes: domains.flatMap((domain) => Object.keys(domain.events)),
+      eventTypes: domains.flatMap(storedTypesOf),
+      show: (stored) => shownAs(deps.domains, stored),
       interrupted,
       print,
       complain,
+    })
+      // What stands after `check` is its own: both have --json.
+      .enablePositionalOptions()
+      .addCommand(eventsCheckCommand({ check: checkFor(deps), print, complain, exit })),
+    stateCommand({
+      stateOf: stateFor(deps),
+      aggregateTypes: domains.map(({ aggregateType }) => aggregateType),
+      print,
     }),
+    verifyStoreCommand({ verify: verifyFor(deps), interrupted, print, exit }),
   ];
   const program = new Command('warren')
     .description('Event-sourced command workers on RabbitMQ and MongoDB')
     .version(deps.version, '-V, --version')
+    // What stands after a command is its own: state has a --version too.
+    .enablePositionalOptions()
     .addHelpText('after', helpText);
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  program.addCommand(
+    proofProcessCommand((args) => runProofChild(args, { makeStore: deps.makeProofStore })),
+    { hidden: true },
+  );
+  for (const command of [program, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => deps.stdout.write(text),
       writeErr: (text) => deps.stderr.write(text),

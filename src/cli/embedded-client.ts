@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '../core/message.js';
 import type { Config } from '../config.js';
 import { asError, WarrenError } from '../errors.js';
+import type { ReadAllOptions } from '../event-store/event-store.js';
 import type { EventSource } from './events.js';
 import { exitCodes } from './exit-codes.js';
 import type { Sender } from './send.js';
@@ -48,19 +49,34 @@ type EventJson = Omit<RecordedEvent, 'timestamp'> & { readonly timestamp: string
 
 const pageSize = 500;
 
-/** Reads /events page by page. */
-export const makeHttpEventSource = (url: string): EventSource =>
-  async function* ({ afterPosition, types, limit }) {
+/** Reads /events page by page; no bell rings over HTTP. */
+export const makeHttpEventSource = (url: string): EventSource => {
+  async function* readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent> {
+    const { afterPosition = 0, toPosition = Infinity, types = [], limit = Infinity } = options;
     let after = String(afterPosition);
-    for (let left = limit ?? Infinity; left > 0;) {
+    for (let left = limit; left > 0;) {
       const parameters = new URLSearchParams({ after, limit: String(Math.min(left, pageSize)) });
       for (const type of types) parameters.append('type', type);
       const answer = await ask(url, `/events?${parameters.toString()}`);
       if (answer.status !== 200) throw new WarrenError('STORE_UNAVAILABLE', describe(answer));
       const page = answer.body as unknown as { items: readonly EventJson[]; next: string | null };
-      for (const event of page.items) yield { ...event, timestamp: new Date(event.timestamp) };
+      for (const event of page.items) {
+        if (event.position > toPosition) return;
+        yield { ...event, timestamp: new Date(event.timestamp) };
+      }
       left -= page.items.length;
       if (page.next === null) return;
       after = page.next;
     }
+  }
+  let head = 0;
+  return {
+    readAll,
+    // Nothing there tells the head alone: reading on finds it.
+    headPosition: async () => {
+      for await (const { position } of readAll({ afterPosition: head })) head = position;
+      return head;
+    },
+    bellFor: () => () => ({ stop: async () => undefined }),
   };
+};

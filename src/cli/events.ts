@@ -1,23 +1,21 @@
 import { Command } from 'commander';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { RecordedEvent } from '../core/message.js';
-import { asError } from '../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import { follow, type Bell } from '../event-store/follower.js';
 import { list, wholeNumber } from './arguments.js';
 
-type EventSelection = {
-  readonly afterPosition: number;
-  /** Empty = all. */
-  readonly types: readonly string[];
-  readonly limit?: number;
+/** Where the events are. @throws WarrenError the store or process does not answer */
+export type EventSource = Pick<EventStore, 'readAll' | 'headPosition'> & {
+  /** Rings when events of these types were published; none given = all. */
+  readonly bellFor: (types: readonly string[]) => Bell;
 };
-
-/** Events by position; ends after the last one stored. @throws WarrenError the store or process does not answer */
-export type EventSource = (selection: EventSelection) => AsyncIterable<RecordedEvent>;
 
 export type EventsDeps = {
   /** Runs `use` with a source, and closes what it opened. */
   readonly withEventSource: (use: (source: EventSource) => Promise<void>) => Promise<void>;
   readonly eventTypes: readonly string[];
+  /** What a stored event is now: none, one or several; itself where nobody knows it. */
+  readonly show: (stored: RecordedEvent) => readonly RecordedEvent[];
   /** Called once following starts; aborted by SIGINT and SIGTERM. */
   readonly interrupted: () => AbortSignal;
   /** False when nobody reads any more (`| head`): time to end. */
@@ -33,6 +31,7 @@ type Options = {
   readonly json?: true;
 };
 
+/** How late an event comes when no bell rings: over HTTP, or while the broker is away. */
 const pollMs = 500;
 
 /** `17 2026-01-31T12:00:00.000Z user.created user/u-1@1 {"email":…}` */
@@ -56,39 +55,36 @@ Examples:
   $ warren events --follow --json | jq .payload   and go on with those that come`;
 
 /**
- * Prints events in position order, each once. Following starts each look after the last position printed, so an
- * outage in between costs time and no event.
+ * Prints events in position order, each once. What is stored comes first and outside of following, so that a store
+ * which does not answer from the start is an error at once; later on it is waited for.
  */
 export const printEvents = async (source: EventSource, options: Options, deps: Omit<EventsDeps, 'withEventSource'>) => {
   const format = options.json ? eventJson : eventLine;
   const signal = options.follow ? deps.interrupted() : undefined;
+  const selection = options.type ? { types: options.type } : {};
   let afterPosition = options.after;
   let left = options.limit ?? Infinity;
 
   /** True: go on. */
-  const printStored = async (): Promise<boolean> => {
-    const selection = { afterPosition, types: options.type ?? [], ...(left === Infinity ? {} : { limit: left }) };
-    for await (const event of source(selection)) {
-      if (signal?.aborted || !(await deps.print(`${format(event)}\n`))) return false;
-      afterPosition = event.position;
-      left -= 1;
-      if (left === 0) return false;
-    }
-    return options.follow === true;
+  const print = async (stored: RecordedEvent): Promise<boolean> => {
+    if (signal?.aborted) return false;
+    for (const event of deps.show(stored)) if (!(await deps.print(`${format(event)}\n`))) return false;
+    afterPosition = stored.position;
+    left -= 1;
+    return left > 0;
   };
 
-  let goOn = left > 0 && (await printStored());
-  let isDown = false;
-  while (goOn && !signal?.aborted) {
-    // An aborted pause is the end of the loop, not an error.
-    await delay(pollMs, undefined, signal ? { signal } : {}).catch(() => undefined);
-    try {
-      goOn = await printStored();
-      isDown = false;
-    } catch (error) {
-      if (!isDown) deps.complain(`${asError(error).message}; waiting for it to come back`);
-      isDown = true;
-    }
+  if (left === 0) return;
+  for await (const event of source.readAll({ ...selection, afterPosition, limit: left })) {
+    if (!(await print(event))) return;
+  }
+  if (!signal) return;
+  const onOutage = (error: Error): void => {
+    deps.complain(`${error.message}; waiting for it to come back`);
+  };
+  const follower = { eventStore: source, bell: source.bellFor(options.type ?? []), pollMs, onOutage };
+  for await (const event of follow(follower, { ...selection, afterPosition, signal })) {
+    if (!(await print(event))) return;
   }
 };
 

@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import type { Command, NewEvent } from './message.js';
 
 /** What a decider answers. A rejection is a value with a stable code, not an exception. */
@@ -15,6 +16,18 @@ export const reject = (code: string, message: string): Decision<never> => ({ acc
 export type DecisionContext = { readonly now: Date };
 
 /**
+ * When the state of a long stream is kept, so that loading it reads only what came after. `every`: about each so many
+ * events. `snapshotVersion` has to change with whatever changes the state that the same events give (`evolve`, the
+ * shape of the state, an upcaster): snapshots of another version are ignored. `state` is what a kept state looks like; it only
+ * checks, it changes nothing. The state is plain data: texts, numbers, booleans, nulls, Dates, lists and objects of them.
+ */
+export type SnapshotPolicy<State = unknown> = {
+  readonly every: number;
+  readonly snapshotVersion: number;
+  readonly state: z.ZodType<State>;
+};
+
+/**
  * The rules of one kind of aggregate, as three pure things. `decide` and `evolve` read no clock, id or random number
  * and change nothing; `evolve` never refuses an event that was stored.
  */
@@ -22,6 +35,8 @@ export type Decider<State = unknown, C extends Command = Command, E extends NewE
   readonly initialState: State;
   decide(command: C, state: State, context: DecisionContext): Decision<E>;
   evolve(state: State, event: E): State;
+  /** Worth it where streams get longer than some hundred events. */
+  readonly snapshots?: SnapshotPolicy<State>;
 };
 
 /** The state after `events`, from `state` (a decider's initial state or a later one). */

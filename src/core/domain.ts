@@ -4,6 +4,7 @@ import type { Command, NewEvent } from './message.js';
 import type { NotificationRule } from './notification.js';
 import type { Projection } from './projection.js';
 import type { Query } from './query.js';
+import { checkUpcasters, storedTypesOf, type Upcaster } from './upcaster.js';
 
 /** An event type: the shape of its payload now, and the number of that shape. */
 export type EventDefinition = { readonly schema: z.ZodType; readonly schemaVersion: number };
@@ -17,6 +18,8 @@ export type Domain = {
   /** Payload schema of each command type; unknown keys are errors, so each is strict. */
   readonly commands: Readonly<Record<string, z.ZodType>>;
   readonly events: Readonly<Record<string, EventDefinition>>;
+  /** From the shapes that events had to those they have now; see docs/event-evolution.md. */
+  readonly upcasters?: readonly Upcaster[];
   readonly decider: Decider;
   readonly projections: readonly Projection[];
   readonly notifications: readonly NotificationRule[];
@@ -33,10 +36,11 @@ type DomainOf<State, C extends Command, E extends NewEvent> = Omit<Domain, 'comm
 export const defineDomain = <State, C extends Command, E extends NewEvent>(domain: DomainOf<State, C, E>): Domain =>
   domain;
 
-/** Finds domains by what travels; made once from the list. @throws Error two domains claim one name. */
+/** Finds domains by what travels; made once from the list. */
 export type DomainIndex = {
   readonly domains: readonly Domain[];
   ofCommand(type: string): Domain | undefined;
+  /** By the type of an event as it is stored, which may be one of an old shape. */
   ofEvent(type: string): Domain | undefined;
   ofAggregate(aggregateType: string): Domain | undefined;
 };
@@ -53,9 +57,11 @@ const indexBy = (domains: readonly Domain[], namesOf: (domain: Domain) => readon
   return index;
 };
 
+/** @throws Error two domains claim one name, or the upcasters of one cannot be right */
 export const indexDomains = (domains: readonly Domain[]): DomainIndex => {
+  domains.forEach(checkUpcasters);
   const byCommand = indexBy(domains, (domain) => Object.keys(domain.commands));
-  const byEvent = indexBy(domains, (domain) => Object.keys(domain.events));
+  const byEvent = indexBy(domains, storedTypesOf);
   const byAggregate = indexBy(domains, (domain) => [domain.aggregateType]);
   indexBy(domains, (domain) => domain.projections.map((projection) => projection.name));
   indexBy(domains, (domain) => domain.notifications.map((rule) => rule.name));

@@ -25,6 +25,33 @@ const groupByAggregate = (events: readonly RecordedEvent[]): ReadonlyMap<string,
 const fieldsOf = ({ _id, version, ...fields }: StoredDocument): object => fields;
 
 /**
+ * What the document of a keyed projection says; null: nothing yet. A stream whose first events are upcast to nothing has
+ * a document all the same, since its version says that they are applied.
+ */
+export const contentOf = (document: StoredDocument): object | null => {
+  const fields = fieldsOf(document);
+  return Object.keys(fields).length === 0 ? null : fields;
+};
+
+/** What a stored event is now, in 0 to n events. @throws WarrenError UNKNOWN_EVENT */
+export type CurrentOf = (stored: RecordedEvent) => readonly RecordedEvent[];
+
+/** A keyed projection as stored events move it; null: nothing yet. */
+export type StoredFold = Pick<KeyedProjection, 'name'> & {
+  evolve(fields: object | null, stored: RecordedEvent): object | null;
+};
+
+/** Shows a projection the events that the stored ones are now. */
+export const onStored = (projection: KeyedProjection, currentOf: CurrentOf): StoredFold => ({
+  name: projection.name,
+  evolve: (fields, stored) => {
+    let next = fields;
+    for (const event of currentOf(stored)) next = projection.evolve(next, event);
+    return next;
+  },
+});
+
+/**
  * Applies events to one document an aggregate, exactly once each and in stream order, however they arrive: what the
  * document has is a duplicate and dropped, what lies behind a missing version waits. `stored` holds the documents
  * of these aggregates that are there. One write a changed document, on condition that it is still as in `stored`.
@@ -32,7 +59,7 @@ const fieldsOf = ({ _id, version, ...fields }: StoredDocument): object => fields
  * With gaps: read the tails after `afterVersion`, and fold batch and tails together anew.
  */
 export const foldKeyed = (
-  projection: KeyedProjection,
+  projection: StoredFold,
   stored: ReadonlyMap<string, StoredDocument>,
   events: readonly RecordedEvent[],
 ): KeyedFold => {
@@ -42,7 +69,7 @@ export const foldKeyed = (
     const before = stored.get(aggregateId);
     const versionBefore = before?.version ?? 0;
     let version = versionBefore;
-    let fields = before ? fieldsOf(before) : null;
+    let fields = before ? contentOf(before) : null;
     for (const event of group.sort((a, b) => a.version - b.version)) {
       if (event.version <= version) continue;
       if (event.version > version + 1) {

@@ -5,7 +5,8 @@ export type IndexSpec = Readonly<Record<string, 1 | -1>>;
 
 /**
  * One document an aggregate: `_id` is the aggregate id, `version` the last applied stream version; the worker keeps
- * both, `evolve` gives the other fields. It sees every event of its domain, each once, in stream order.
+ * both, `evolve` gives the other fields. It sees every event of its domain as it is now (upcast), each once, in stream
+ * order. A document without other fields is none: `evolve` gets null, and queries do not show it.
  */
 export type KeyedProjection<Doc extends object = object> = {
   readonly kind: 'keyed';
@@ -23,8 +24,8 @@ export type Step<Tracked> = {
 };
 
 /**
- * Documents across aggregates (statistics, entries): one active consumer sees every event of its domain once, in
- * position order. What it must know of an aggregate from earlier events it tracks itself, in `<name>.tracked`, since
+ * Documents across aggregates (statistics, entries): one active consumer sees every event of its domain once, as it is
+ * now (upcast), in position order. What it must know of an aggregate from earlier events it tracks itself, in `<name>.tracked`, since
  * no other read model is at the same position.
  */
 export type OrderedProjection<Doc extends object = object, Tracked extends object = object> = {

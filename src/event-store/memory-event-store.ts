@@ -1,7 +1,19 @@
 import { streamKey, type RecordedEvent } from '../core/message.js';
-import type { AppendOutcome, Commit, EventStore, PositionRange, ReadAllOptions, StoredCommand } from './event-store.js';
+import type {
+  AppendOutcome,
+  Commit,
+  EventStore,
+  PositionRange,
+  ReadAllOptions,
+  Snapshot,
+  StoredCommand,
+  TypeVersion,
+} from './event-store.js';
 
 type Deps = { readonly now: () => Date; readonly newId: () => string };
+
+/** Events that `readTails` gives at a time. */
+const pageSize = 1000;
 
 /** In one walk, which takes a fraction of a `structuredClone` and a deep freeze. */
 const frozenCopy = <T>(value: T): T => {
@@ -21,6 +33,7 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
   const events: RecordedEvent[] = [];
   const streams = new Map<string, RecordedEvent[]>();
   const commands = new Map<string, StoredCommand>();
+  const snapshots = new Map<string, Snapshot>();
   /** By first position, ascending: entries are added at the end and only shrink in their place. */
   let entries: (PositionRange & { readonly at: number })[] = [];
 
@@ -59,8 +72,8 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
     /** By stream: what expects this version or a later one was built upon a commit that dropped out. */
     const brokenFrom = new Map<string, number>();
     const outcomes = commits.map((commit): AppendOutcome => {
-      const { expectedVersion } = commit;
-      const key = streamKey(commit.stream);
+      const { stream, expectedVersion } = commit;
+      const key = streamKey(stream);
       const stored = commands.get(commit.metadata.commandId);
       const actualVersion = streams.get(key)?.length ?? 0;
       const broken = brokenFrom.get(key) ?? Number.POSITIVE_INFINITY;
@@ -68,7 +81,9 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
         return { status: 'appended', events: record(commit) };
       }
       brokenFrom.set(key, Math.min(broken, expectedVersion + commit.events.length));
-      return stored ? { status: 'duplicate', ...stored } : { status: 'conflict', expectedVersion, actualVersion };
+      return stored
+        ? { status: 'duplicate', ...stored }
+        : { status: 'conflict', stream, expectedVersion, actualVersion };
     });
     if (events.length >= first) entries.push({ first, last: events.length, at: now().getTime() });
     return outcomes;
@@ -78,30 +93,65 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
     const { afterPosition = 0, toPosition = Number.MAX_SAFE_INTEGER, since, limit = Number.MAX_SAFE_INTEGER } = options;
     const types = options.types && new Set(options.types);
     const last = Math.min(toPosition, events.length);
+    options.signal?.throwIfAborted();
     let left = limit;
     for (let position = Math.max(0, afterPosition) + 1; position <= last && left > 0; position += 1) {
-      options.signal?.throwIfAborted();
       const event = events[position - 1];
       if (!event || (types && !types.has(event.type)) || (since && event.timestamp < since)) continue;
       left -= 1;
       yield event;
+      options.signal?.throwIfAborted();
     }
   }
 
   return {
     open: async () => {},
     append: async (commits) => append(commits),
-    readTails: async (tails) =>
-      tails.map(({ stream, afterVersion }) => (streams.get(streamKey(stream)) ?? []).slice(Math.max(0, afterVersion))),
-    readStream: async function* (stream, { afterVersion = 0, limit = Number.MAX_SAFE_INTEGER } = {}) {
-      const start = Math.max(0, afterVersion);
-      yield* (streams.get(streamKey(stream)) ?? []).slice(start, start + limit);
+    readTails: async function* (tails) {
+      const starts = new Map<string, number>();
+      for (const { stream, afterVersion } of tails) {
+        const key = streamKey(stream);
+        starts.set(key, Math.max(0, Math.min(afterVersion, starts.get(key) ?? afterVersion)));
+      }
+      let page: RecordedEvent[] = [];
+      for (const [key, afterVersion] of starts) {
+        const stream = streams.get(key) ?? [];
+        for (let index = afterVersion; index < stream.length; index += 1) {
+          const event = stream[index];
+          if (event) page.push(event);
+          if (page.length < pageSize) continue;
+          yield page;
+          page = [];
+        }
+      }
+      if (page.length > 0) yield page;
+    },
+    readStream: async function* (stream, options = {}) {
+      const { afterVersion = 0, toVersion = Infinity, direction = 'forwards', limit = Infinity, signal } = options;
+      const ofStream = streams.get(streamKey(stream)) ?? [];
+      const [lowest, highest] = [Math.max(0, afterVersion) + 1, Math.min(toVersion, ofStream.length)];
+      const count = Math.min(limit, highest - lowest + 1);
+      signal?.throwIfAborted();
+      for (let step = 0; step < count; step += 1) {
+        const event = ofStream[(direction === 'forwards' ? lowest + step : highest - step) - 1];
+        if (event) yield event;
+        signal?.throwIfAborted();
+      }
     },
     readAll,
     count: async ({ afterPosition, toPosition, types }) => {
       const counted = new Set(types);
       return events.slice(Math.max(0, afterPosition), Math.max(0, toPosition)).filter(({ type }) => counted.has(type))
         .length;
+    },
+    typeVersions: async () => {
+      const found = new Map<string, TypeVersion>();
+      for (const { type, schemaVersion, position } of events) {
+        const key = `${schemaVersion}/${type}`;
+        const { count = 0, firstPosition = position } = found.get(key) ?? {};
+        found.set(key, { type, schemaVersion, count: count + 1, firstPosition, lastPosition: position });
+      }
+      return [...found.values()];
     },
     findByCommand: async (commandIds) =>
       new Map(
@@ -124,12 +174,33 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
           });
         }
       },
+      keep: async (ranges) => {
+        const at = now().getTime();
+        const isKept = (entry: PositionRange): boolean =>
+          ranges.some(({ first, last }) => entry.first <= last && entry.last >= first);
+        entries = entries.map((entry) => (isKept(entry) ? { ...entry, at } : entry));
+      },
       takeOver: async (olderThanMs, limit) => {
         const at = now().getTime();
         const taken = entries.filter((entry) => at - entry.at >= olderThanMs).slice(0, Math.max(0, limit));
         const firsts = new Set(taken.map(({ first }) => first));
         entries = entries.map((entry) => (firsts.has(entry.first) ? { ...entry, at } : entry));
         return taken.map(({ first, last }) => ({ first, last }));
+      },
+    },
+    snapshots: {
+      read: async (asked) =>
+        new Map(
+          asked.flatMap((stream) => {
+            const snapshot = snapshots.get(streamKey(stream));
+            return snapshot ? [[streamKey(stream), snapshot] as const] : [];
+          }),
+        ),
+      write: async (snapshot, { overwrite = false } = {}) => {
+        const key = streamKey(snapshot.stream);
+        const there = snapshots.get(key);
+        const isNoLater = there?.snapshotVersion === snapshot.snapshotVersion && there.version >= snapshot.version;
+        if (overwrite || !isNoLater) snapshots.set(key, frozenCopy(snapshot));
       },
     },
     close: async () => {},

@@ -1,8 +1,9 @@
 import { streamKey } from '../core/message.js';
 import type { Logger } from '../logger.js';
-import { endAbandonedTransactions } from '../mongodb/abandoned-transactions.js';
+import { endAbandonedTransactions, standstillMs } from '../mongodb/abandoned-transactions.js';
 import type { MongodbConnection } from '../mongodb/connection.js';
 import { translated } from '../mongodb/errors.js';
+import { within } from '../mongodb/time-limit.js';
 import type { EventStore } from './event-store.js';
 import { makeAppendTransaction } from './mongodb/append-transaction.js';
 import { makeContention } from './mongodb/contention.js';
@@ -11,6 +12,7 @@ import { makeGroupCommit } from './mongodb/group-commit.js';
 import { openStore } from './mongodb/open-store.js';
 import { makeOutbox } from './mongodb/outbox.js';
 import { makeReads } from './mongodb/reads.js';
+import { makeSnapshots } from './mongodb/snapshots.js';
 
 type Deps = {
   /** Connected; stays open when the store is closed, the read store uses it too. */
@@ -18,53 +20,62 @@ type Deps = {
   readonly now: () => Date;
   readonly newId: () => string;
   readonly log: Logger;
+  /** The outcome of a commit was unknown and is known now, since it was read back. */
+  readonly onUnknownOutcome?: () => void;
 };
 
 /** The event store on MongoDB. Source: design.md, decisions 1 to 4; document shapes: contract.md. */
-export const makeMongodbEventStore = ({ connection, now, newId, log }: Deps): EventStore => {
+export const makeMongodbEventStore = ({ connection, now, newId, log, onUnknownOutcome }: Deps): EventStore => {
   const { client, db } = connection;
   const collections = collectionsOf(db);
-  const reads = makeReads(collections);
+  const reads = makeReads({ client, collections });
+  let opened: Awaited<ReturnType<typeof openStore>> | undefined;
   const groupCommit = makeGroupCommit({
-    appendTransaction: makeAppendTransaction({ client, collections, now }),
+    appendTransaction: makeAppendTransaction({
+      client,
+      db,
+      collections,
+      now,
+      bypassValidation: () => opened?.mayBypassValidation ?? false,
+    }),
     headPosition: reads.headPosition,
     versionsOf: reads.versionsOf,
     findByCommand: reads.findByCommand,
     endAbandonedTransactions: async () => {
       try {
-        const count = await endAbandonedTransactions(client);
+        const count = await within(standstillMs * 4, endAbandonedTransactions(client));
         if (count > 0) log.warn({ count }, 'ended transactions that dead processes left open');
       } catch (err) {
         log.warn({ err }, 'cannot end transactions that dead processes left open; appends wait for MongoDB to do it');
       }
     },
     contention: makeContention(collections),
+    onUnknownOutcome: onUnknownOutcome ?? (() => undefined),
     newId,
   });
-  let storeId: string | undefined;
 
-  const open = (): Promise<string> => translated('open the event store', () => openStore(db, newId));
+  const open = async () => (opened = await translated('open the event store', () => openStore(db, newId)));
 
   return {
     open: async () => {
-      storeId = await open();
+      await open();
     },
     append: groupCommit.append,
-    readTails: async (tails) => {
-      const found = await reads.readTails(tails);
-      found.forEach((events, at) => {
-        const [tail, last] = [tails[at], events.at(-1)];
-        if (tail && last) groupCommit.learn(streamKey(tail.stream), last.version);
-      });
-      return found;
+    readTails: async function* (tails) {
+      for await (const page of reads.readTails(tails)) {
+        for (const event of page) groupCommit.learn(streamKey(event), event.version);
+        yield page;
+      }
     },
     readStream: reads.readStream,
     readAll: reads.readAll,
     findByCommand: reads.findByCommand,
     headPosition: reads.headPosition,
     count: reads.count,
-    storeId: async () => (storeId ??= await open()),
+    typeVersions: reads.typeVersions,
+    storeId: async () => (opened ?? (await open())).id,
     outbox: makeOutbox(collections),
+    snapshots: makeSnapshots(collections),
     close: groupCommit.close,
   };
 };

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { DomainIndex } from '../core/domain.js';
 import type { RecordedEvent } from '../core/message.js';
 import { shortText } from '../core/text.js';
+import { shownAs } from '../core/upcast.js';
+import { storedTypesOf } from '../core/upcaster.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { freshness, limit, position, positionFreshness } from './parameters.js';
 import { HttpProblem } from './problems.js';
@@ -49,7 +51,11 @@ const typesParameter = (known: readonly string[]) =>
       context.addIssue(`there is no event type ${unknown.join(', ')}; there are ${known.join(', ')}`);
       return z.NEVER;
     })
-    .meta({ type: 'array', items: { type: 'string', enum: [...known] } });
+    .meta({
+      description: 'Types as they are stored; an event that was stored under an old name is found by that',
+      type: 'array',
+      items: { type: 'string', enum: [...known] },
+    });
 
 const since = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
@@ -58,7 +64,9 @@ const since = z.iso
 
 /** What was written, straight from the event store. */
 export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[] => {
-  const knownTypes = domains.domains.flatMap((domain) => Object.keys(domain.events));
+  const knownTypes = domains.domains.flatMap(storedTypesOf);
+  /** A stored event is shown whole: `limit` and `next` count those, of which each may be none or several now. */
+  const shown = (stored: readonly RecordedEvent[]) => stored.flatMap((event) => shownAs(domains, event)).map(visible);
 
   const events = defineRoute({
     method: 'GET',
@@ -75,7 +83,10 @@ export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[
       ...positionFreshness,
     }),
     responses: {
-      200: { description: 'A page; `next` is the `after` of the page that follows', schema: pageOf(ref('Event')) },
+      200: {
+        description: 'A page; `next` is the `after` of the page that follows, null after the last',
+        schema: pageOf(ref('Event')),
+      },
     },
     problems: [400, 503, 504],
     handle: async ({ query, signal }) => {
@@ -91,7 +102,7 @@ export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[
         limit,
       );
       const next = hasMore ? String(items.at(-1)?.position) : null;
-      return { status: 200, body: { items: items.map(visible), next } };
+      return { status: 200, body: { items: shown(items), next } };
     },
   });
 
@@ -105,7 +116,7 @@ export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[
     queryParameters: z.strictObject({ afterVersion: position.default(0), limit, ...freshness }),
     responses: {
       200: {
-        description: 'A page; `next` is the `afterVersion` of the page that follows',
+        description: 'A page; `next` is the `afterVersion` of the page that follows, null after the last',
         schema: pageOf(ref('Event')),
       },
     },
@@ -132,7 +143,7 @@ export const eventRoutes = ({ domains, eventStore }: EventDeps): readonly Route[
         throw new HttpProblem(404, 'NOT_FOUND', `There is no stream ${path.aggregateType}/${path.aggregateId}`);
       }
       const next = hasMore ? String(items.at(-1)?.version) : null;
-      return { status: 200, body: { items: items.map(visible), next } };
+      return { status: 200, body: { items: shown(items), next } };
     },
   });
 

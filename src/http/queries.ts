@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Domain, DomainIndex } from '../core/domain.js';
+import { contentOf } from '../core/fold-projection.js';
 import type { Projection } from '../core/projection.js';
 import type { Query } from '../core/query.js';
 import { shortText } from '../core/text.js';
@@ -56,7 +57,8 @@ export const queryRoutes = (deps: QueryDeps): readonly Route[] => {
         const reader = makeDocumentReader(deps, domain, projection.name, path.id, wanted);
         await waitUntil(reader.lag, wait, signal);
         const document = reader.document();
-        if (!document) throw new HttpProblem(404, 'NOT_FOUND', `${projection.name} has no document ${path.id}`);
+        if (!document || !contentOf(document))
+          throw new HttpProblem(404, 'NOT_FOUND', `${projection.name} has no document ${path.id}`);
         const etag = `"${document.version ?? 0}"`;
         if (isSame(headers['if-none-match'], etag)) return { status: 304, headers: { etag } };
         return { status: 200, headers: { etag }, body: visible(document) };
@@ -89,7 +91,8 @@ export const queryRoutes = (deps: QueryDeps): readonly Route[] => {
         const found = await deps.readStore.list(projection.name, page);
         const items = found.slice(0, limit);
         const last = found.length > limit ? items.at(-1) : undefined;
-        return { status: 200, body: { items: items.map(visible), next: last ? cursorOf(last._id) : null } };
+        const shown = items.filter((document) => contentOf(document) !== null);
+        return { status: 200, body: { items: shown.map(visible), next: last ? cursorOf(last._id) : null } };
       },
     });
   };

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '../core/domain.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Projection } from '../core/projection.js';
+import { storedTypesOf } from '../core/upcaster.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { lagging } from '../read-store/applied.js';
 import type { ReadStore, StoredDocument } from '../read-store/read-store.js';
@@ -119,7 +120,7 @@ export const makeCollectionLag = (
   { domain, projection, wanted }: { readonly domain: Domain; readonly projection: Projection; readonly wanted: number },
   signal: AbortSignal,
 ): (() => Promise<Lag | null>) => {
-  const types = Object.keys(domain.events);
+  const types = storedTypesOf(domain);
   let applied = 0;
 
   const readPage = (limit: number): Promise<RecordedEvent[]> =>

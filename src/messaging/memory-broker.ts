@@ -1,4 +1,4 @@
-import { Broker, type Message, type Queue } from 'smqp';
+import { Broker, getRoutingKeyPattern, type Message, type Queue } from 'smqp';
 import { WarrenError } from '../errors.js';
 import type {
   ExchangeSpec,
@@ -24,6 +24,8 @@ export type MemoryBroker = {
    * `release` needs: nothing. Returns the release, after which the next one may start.
    */
   subscribe(queue: string, start: (queue: Queue) => void): () => void;
+  /** Calls `ring` for each message that comes to the exchange with a matching key; returns how to end it. */
+  listen(exchange: string, patterns: readonly string[], ring: () => void): () => void;
   isSingleActive(queue: string): boolean;
   /** Back to its place in the queue, counted; over the delivery limit to the dead letters. */
   reject(queue: string, message: Message): void;
@@ -59,6 +61,7 @@ export const makeMemoryBroker = (): MemoryBroker => {
   const exchanges = new Map<string, ExchangeSpec>();
   const timers = new Set<NodeJS.Timeout>();
   const busy = new Set<string>();
+  const bells = new Set<(exchange: string, routingKey: string) => void>();
   let waiting: Waiting[] = [];
 
   const remember = <Spec extends { readonly name: string }>(
@@ -122,6 +125,7 @@ export const makeMemoryBroker = (): MemoryBroker => {
     if (!found) return 'unknown';
     const stored = copyOf(message);
     for (const queue of found) enqueue(queue, message, stored);
+    for (const bell of bells) bell(message.exchange, message.routingKey);
     return found.size === 0 && message.mandatory ? 'unroutable' : 'confirmed';
   };
 
@@ -187,6 +191,14 @@ export const makeMemoryBroker = (): MemoryBroker => {
         else busy.delete(queue);
         startWaiting();
       };
+    },
+    listen: (exchange, patterns, ring) => {
+      const matchers = patterns.map((pattern) => getRoutingKeyPattern(pattern));
+      const bell = (published: string, routingKey: string): void => {
+        if (published === exchange && matchers.some((matcher) => matcher.test(routingKey))) ring();
+      };
+      bells.add(bell);
+      return () => bells.delete(bell);
     },
     isSingleActive,
     reject,

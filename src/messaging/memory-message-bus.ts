@@ -167,6 +167,15 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
     },
     request,
     consume,
+    listen: (exchange, patterns, ring) => {
+      const end = broker.listen(exchange, patterns, ring);
+      ring();
+      return {
+        stop: async () => {
+          end();
+        },
+      };
+    },
     status: () => (closing ? 'down' : 'up'),
     close: () => (closing ??= close()),
   };

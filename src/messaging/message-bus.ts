@@ -83,6 +83,11 @@ export type Consumer = {
   stop(): Promise<void>;
 };
 
+export type Listener = {
+  /** No ring after it. */
+  stop(): Promise<void>;
+};
+
 /** One handler call at a time a consumer; one outcome a delivery, same order. A handler that throws: all `retry`. */
 export type BatchHandler = (batch: readonly Delivery[]) => Promise<readonly Outcome[]>;
 
@@ -129,6 +134,13 @@ export type MessageBus = {
    */
   request(message: OutgoingMessage, timeoutMs: number): Promise<Buffer>;
   consume(queue: string, handle: BatchHandler, options: ConsumeOptions): Consumer;
+  /**
+   * Calls `ring` soon after messages came to a topic exchange with a routing key that one of `patterns` matches, and
+   * whenever it begins to hear or hears again after an outage. One ring may stand for many messages, and none is
+   * promised: who must not miss anything looks for himself now and then. Takes a message from nobody; costs the
+   * broker a queue of one message, while it listens. `ring` must not throw.
+   */
+  listen(exchange: string, patterns: readonly string[], ring: () => void): Listener;
   /** `degraded`: works, but reconnecting or blocked by an alarm just now. */
   status(): 'up' | 'degraded' | 'down';
   /** Ends consumers, waits for confirms, closes connections. */

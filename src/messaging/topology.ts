@@ -1,4 +1,5 @@
 import type { Domain } from '../core/domain.js';
+import { storedTypesBecoming, storedTypesOf } from '../core/upcaster.js';
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './message-bus.js';
 
 export const commandsExchange = 'commands';
@@ -83,19 +84,26 @@ const unroutedQueue: QueueSpec = {
 
 type Subscription = { readonly queue: QueueSpec; readonly events: readonly string[] };
 
-/** A projection sees every event type of its domain; exact keys, so a type that nobody knows shows up as unrouted. */
-const subscriptionsOf = (domain: Domain, deliveryLimit: number): readonly Subscription[] => [
+/**
+ * A projection sees every event type of its domain; exact keys, so a type that nobody knows shows up as unrouted. Old
+ * types too: what the relay publishes may have been stored before they were renamed.
+ */
+const subscriptionsOf = (
+  domain: Domain,
+  domains: readonly Domain[],
+  deliveryLimit: number,
+): readonly Subscription[] => [
   ...domain.projections.map((projection) => ({
     queue: workQueue(
       projectionQueue(projection.name),
       deliveryLimit,
       projection.kind === 'ordered' ? isSingleActive : {},
     ),
-    events: Object.keys(domain.events),
+    events: storedTypesOf(domain),
   })),
   ...domain.notifications.map((rule) => ({
     queue: workQueue(notificationQueue(rule.name), deliveryLimit),
-    events: rule.events,
+    events: domains.flatMap((each) => storedTypesBecoming(each, rule.events)),
   })),
 ];
 
@@ -105,7 +113,7 @@ const subscriptionsOf = (domain: Domain, deliveryLimit: number): readonly Subscr
  */
 export const topologyOf = (domains: readonly Domain[], settings: TopologySettings): Topology => {
   const delaysMs = [...new Set(settings.retryDelaysMs)];
-  const subscriptions = domains.flatMap((domain) => subscriptionsOf(domain, settings.deliveryLimit));
+  const subscriptions = domains.flatMap((domain) => subscriptionsOf(domain, domains, settings.deliveryLimit));
   const workQueues = [workQueue(commandsQueue, settings.deliveryLimit), ...subscriptions.map(({ queue }) => queue)];
   const ladderExchanges = delaysMs.map((delayMs): ExchangeSpec => ({ name: retryQueue(delayMs), type: 'fanout' }));
   const ladderBindings = delaysMs.map((delayMs): BindingSpec => ({

@@ -20,6 +20,8 @@ export type MongodbConnection = {
 type Dependencies = {
   /** `mongodb://` or `mongodb+srv://`; the database is that of its path, `warren` if it has none. */
   readonly url: string;
+  /** Instead of the one in the URL's path. */
+  readonly database?: string;
   /** `warren/<role>@<host>#<pid>`; the prefix is how abandoned transactions are known. */
   readonly appName: string;
   readonly log: Logger;
@@ -37,13 +39,15 @@ const makeClient = (url: string, appName: string): MongoClient => {
       appName,
       // A majority has it before we say so, and nothing is read that a failover could take back: positions are
       // counted on from what was read, so a rolled back one would leave a hole.
-      writeConcern: { w: 'majority', wtimeoutMS: 10_000 },
+      writeConcern: { w: 'majority', wtimeoutMS: 5_000 },
       readConcern: { level: 'majority' },
       readPreference: 'primary',
       serverSelectionTimeoutMS: 3_000,
       // Together they find a server that hangs, and break the connections that wait for it, within about 5 s.
       connectTimeoutMS: 3_000,
       heartbeatFrequencyMS: 2_000,
+      // For one connection that hangs while the server answers others. An operator's count of all events may take as long.
+      socketTimeoutMS: 60_000,
       ignoreUndefined: true,
       promoteLongs: true,
     });
@@ -76,9 +80,9 @@ const waitReason = (error: unknown): string => {
   return asError(error).message;
 };
 
-export const makeMongodbConnection = ({ url, appName, log }: Dependencies): MongodbConnection => {
+export const makeMongodbConnection = ({ url, database, appName, log }: Dependencies): MongodbConnection => {
   const client = makeClient(url, appName);
-  const db = client.db(databaseOf(url));
+  const db = client.db(database ?? databaseOf(url));
   const hosts = client.options.srvHost ?? client.options.hosts.join(',');
 
   const tryOnce = async (): Promise<string | null> => {

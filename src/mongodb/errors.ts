@@ -49,6 +49,8 @@ const unavailableCodes: ReadonlySet<unknown> = new Set([
 ]);
 
 const killedCodes: ReadonlySet<unknown> = new Set([
+  43, // CursorNotFound: idle for too long, or of a server that was restarted
+  175, // QueryPlanKilled
   237, // CursorKilled
   251, // NoSuchTransaction: killed or timed out
   11601, // Interrupted

@@ -3,9 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { WarrenError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { endAbandonedTransactions, standstillMs } from '../mongodb/abandoned-transactions.js';
-import { ensureCollection, ensureIndexes } from '../mongodb/collections.js';
+import { ensureCollection } from '../mongodb/collections.js';
 import type { MongodbConnection } from '../mongodb/connection.js';
 import { failureOf, toStoreError, translated } from '../mongodb/errors.js';
+import { ensureIndexes } from '../mongodb/indexes.js';
 import type {
   Checkpoint,
   CheckpointWrite,

@@ -1,3 +1,4 @@
+import type { CurrentOf } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { ReadStore } from '../read-store/read-store.js';
@@ -14,6 +15,8 @@ export type ApplierDeps = {
   readonly eventStore: EventStore;
   readonly readStore: ReadStore;
   readonly readCheckpoint: CheckpointReader;
+  /** Types of the events that it takes, as they are stored. */
   readonly eventTypes: readonly string[];
+  readonly currentOf: CurrentOf;
   readonly onHealed: (count: number) => void;
 };

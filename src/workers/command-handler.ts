@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import { fold } from '../core/decider.js';
 import {
   handleCommands,
   streamOf,
@@ -12,6 +11,7 @@ import { acceptedReply, type Reply } from '../core/reply.js';
 import { asError } from '../errors.js';
 import type { AppendOutcome, EventStore, StoredCommand } from '../event-store/event-store.js';
 import type { ParkReason } from '../messaging/message-bus.js';
+import type { Aggregates, WantedAggregate } from './aggregates.js';
 
 /** What became of a command. */
 export type CommandResult =
@@ -22,7 +22,8 @@ export type CommandResult =
   | { readonly kind: 'failed'; readonly cause: Error };
 
 type Deps = {
-  readonly eventStore: Pick<EventStore, 'append' | 'readTails' | 'findByCommand'>;
+  readonly eventStore: Pick<EventStore, 'append' | 'findByCommand'>;
+  readonly aggregates: Aggregates;
   readonly now: () => Date;
   readonly cachedAggregates: number;
 };
@@ -105,37 +106,24 @@ const withoutAnswered = (done: readonly Item[], left: readonly Item[], results: 
  * @throws WarrenError STORE_UNAVAILABLE: some of the batch may be stored; calling again gives those as duplicates, and
  *   the relay publishes them
  */
-export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) => {
+export const makeCommandHandler = ({ eventStore, aggregates, now, cachedAggregates }: Deps) => {
   const remembered = new LRUCache<string, { version: number; state: unknown }>({ max: cachedAggregates });
 
   const load = async (batch: readonly Item[], refresh: ReadonlySet<string>): Promise<Map<string, LoadedStream>> => {
     const streams = new Map<string, LoadedStream>();
-    const toRead = new Map<string, Item>();
+    const toRead = new Map<string, WantedAggregate>();
     for (const item of batch) {
       const known = remembered.get(item.key);
       if (known && !refresh.has(item.key)) streams.set(item.key, { ...known, fresh: false });
-      else toRead.set(item.key, item);
+      else toRead.set(item.key, { stream: streamOf(item), domain: item.domain, ...(known ? { known } : {}) });
     }
     if (toRead.size === 0) return streams;
-    const starts = [...toRead].map(([key, item]) => ({
-      key,
-      item,
-      known: remembered.get(key) ?? { version: 0, state: item.domain.decider.initialState },
-    }));
-    const tails = await eventStore.readTails(
-      starts.map(({ item, known }) => ({ stream: streamOf(item), afterVersion: known.version })),
-    );
-    starts.forEach(({ key, item, known }, at) => {
-      const tail = tails[at] ?? [];
-      const version = tail.at(-1)?.version ?? known.version;
-      try {
-        const state = fold(item.domain.decider, known.state, tail);
-        streams.set(key, { version, state, fresh: true });
-        if (version > 0) remembered.set(key, { version, state });
-      } catch (broken) {
-        streams.set(key, { broken });
+    for (const [key, loaded] of await aggregates.load([...toRead.values()])) {
+      streams.set(key, loaded);
+      if ('version' in loaded && loaded.version > 0) {
+        remembered.set(key, { version: loaded.version, state: loaded.state });
       }
-    });
+    }
     return streams;
   };
 
@@ -171,6 +159,7 @@ export const makeCommandHandler = ({ eventStore, now, cachedAggregates }: Deps) 
       if (outcome?.status === 'appended' && result?.kind === 'commit') {
         const { versionAfter: version, stateAfter: state } = result;
         remembered.set(item.key, { version, state });
+        aggregates.appended(item.domain, outcome.events, state);
         const reply = acceptedReply(item.command, outcome.events, version);
         results[item.index] = { kind: 'answered', reply, appended: outcome.events };
       } else if (outcome?.status === 'duplicate') {

@@ -5,13 +5,16 @@ import type { DomainCommand } from '../core/handle-commands.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Reply } from '../core/reply.js';
 import type { EventStore } from '../event-store/event-store.js';
+import type { Logger } from '../logger.js';
 import type { Delivery, MessageBus, Outcome, OutgoingMessage } from '../messaging/message-bus.js';
 import { commandsExchange, commandsQueue } from '../messaging/topology.js';
 import type { Telemetry } from '../telemetry.js';
+import { makeAggregates } from './aggregates.js';
 import { makeCommandHandler, type CommandResult } from './command-handler.js';
 import { givingBack } from './consuming.js';
 import { makeEventPublisher } from './event-publisher.js';
 import type { Patience } from './patience.js';
+import { makeSnapshotWriter } from './snapshot-writer.js';
 import type { Worker } from './worker.js';
 
 /** Places on the way of a batch where tests kill the process; nothing else may hang on them. */
@@ -26,11 +29,14 @@ type Deps = {
     readonly prefetch: number;
     readonly batchSize: number;
     readonly cachedAggregates: number;
+    /** Of the relays: what is kept more often than that is left to this worker. */
+    readonly olderThanMs: number;
   };
   readonly now: () => Date;
   readonly newId: () => string;
   readonly telemetry: Telemetry;
   readonly patience: Patience;
+  readonly log: Logger;
   readonly reached?: (point: CrashPoint) => void;
 };
 
@@ -98,17 +104,23 @@ const answerOf = (result: CommandResult): Answer => {
  * - before the ack: redelivered commands are answered once more from the store.
  */
 export const makeCommandWorker = (deps: Deps): Worker => {
-  const { bus, eventStore, domains, settings, now, newId, telemetry, patience } = deps;
-  const publisher = makeEventPublisher({ eventStore, bus, patience });
+  const { bus, eventStore, domains, settings, now, newId, telemetry, patience, log } = deps;
+  const publisher = makeEventPublisher({ eventStore, bus, patience, olderThanMs: settings.olderThanMs });
   const reached = deps.reached ?? (() => undefined);
   const parsing = { domains, newId, maxBytes: settings.maxMessageBytes };
+  const snapshotWriter = makeSnapshotWriter({ snapshots: eventStore.snapshots, log });
+  const aggregates = makeAggregates({ eventStore, log, snapshots: snapshotWriter });
   const handle = makeCommandHandler({
     now,
     cachedAggregates: settings.cachedAggregates,
     eventStore: {
       append: (commits) => patience('STORE_UNAVAILABLE', () => eventStore.append(commits)),
-      readTails: (tails) => patience('STORE_UNAVAILABLE', () => eventStore.readTails(tails)),
       findByCommand: (ids) => patience('STORE_UNAVAILABLE', () => eventStore.findByCommand(ids)),
+    },
+    aggregates: {
+      ...aggregates,
+      // Around the whole load: what was folded of a read that broke off is of no use.
+      load: (wanted) => patience('STORE_UNAVAILABLE', () => aggregates.load(wanted)),
     },
   });
 
@@ -122,10 +134,10 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   const publishAll = async (events: readonly RecordedEvent[]): Promise<void> => {
     if (events.length === 0) return;
     reached('after-append');
-    await publisher.publish(events);
-    telemetry.eventsPublished(events.length);
-    reached('after-publish');
-    await publisher.forget(events);
+    await publisher.publishAppended(events, () => {
+      telemetry.eventsPublished(events.length);
+      reached('after-publish');
+    });
   };
 
   const count = (answers: readonly Answer[]): void => {
@@ -159,5 +171,12 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   const { prefetch, batchSize } = settings;
   const consumer = bus.consume(commandsQueue, givingBack(handleBatch), { prefetch, batchSize });
 
-  return { ready: consumer.ready, isReady: () => consumer.isConsuming(), stop: () => consumer.stop() };
+  return {
+    ready: consumer.ready,
+    isReady: () => consumer.isConsuming(),
+    stop: async () => {
+      await consumer.stop();
+      await snapshotWriter.stop();
+    },
+  };
 };

@@ -1,22 +1,35 @@
 import { z } from 'zod';
 import { fromCloudEvent } from '../core/cloud-event.js';
-import type { EventDefinition } from '../core/domain.js';
+import type { Domain } from '../core/domain.js';
 import type { RecordedEvent } from '../core/message.js';
+import { upcast } from '../core/upcast.js';
 import type { Delivery, Outcome, ParkReason } from '../messaging/message-bus.js';
 
-/** A delivery of an event queue: the event it carries, or what becomes of a message that carries none of ours. */
+/**
+ * A delivery of an event queue: the event it carries, as it is stored, and what that is now; or what becomes of a message
+ * that carries none of ours.
+ */
 export type EventDelivery =
-  { readonly ok: true; readonly event: RecordedEvent } | { readonly ok: false; readonly outcome: Outcome };
+  | { readonly ok: true; readonly event: RecordedEvent; readonly current: readonly RecordedEvent[] }
+  | { readonly ok: false; readonly outcome: Outcome };
+
+/** What is to be known of the domain of an event. */
+type EventDomain = Pick<Domain, 'aggregateType' | 'events' | 'upcasters'>;
 
 const park = (reason: ParkReason, message: string): EventDelivery => ({
   ok: false,
   outcome: { do: 'park', reason, cause: new Error(message) },
 });
 
+const retry = (message: string): EventDelivery => ({
+  ok: false,
+  outcome: { do: 'retry', cause: new Error(message) },
+});
+
 const readEvent = (
   delivery: Delivery,
   storeId: string,
-  definitionOf: (event: RecordedEvent) => EventDefinition | undefined,
+  domainOf: (event: RecordedEvent) => EventDomain | undefined,
 ): EventDelivery => {
   const parsed = fromCloudEvent(delivery.body);
   if (!parsed.ok) return park(parsed.reason, parsed.message);
@@ -24,27 +37,31 @@ const readEvent = (
   if (parsed.storeId !== storeId) {
     return park('FOREIGN_EVENT', `The event is of store ${parsed.storeId}, this is ${storeId}`);
   }
-  const definition = definitionOf(event);
-  if (!definition) return park('UNKNOWN_EVENT', `No domain has an event ${event.type} of ${event.aggregateType}`);
-  if (event.schemaVersion !== definition.schemaVersion) {
-    const message = `${event.type} has schema version ${event.schemaVersion}, this process knows ${definition.schemaVersion}`;
-    return { ok: false, outcome: { do: 'retry', cause: new Error(message) } };
+  const domain = domainOf(event);
+  if (!domain) return park('UNKNOWN_EVENT', `Nobody here takes an event ${event.type} of ${event.aggregateType}`);
+  const upcasted = upcast(domain, event);
+  if (!upcasted.known) {
+    return upcasted.why === 'unknown' ? park('UNKNOWN_EVENT', upcasted.message) : retry(upcasted.message);
   }
-  const payload = definition.schema.safeParse(event.payload);
-  return payload.success ? { ok: true, event } : park('SCHEMA', `data: ${z.prettifyError(payload.error)}`);
+  for (const { type, payload } of upcasted.events) {
+    const checked = domain.events[type]?.schema.safeParse(payload);
+    if (checked && !checked.success) return park('SCHEMA', `data: ${z.prettifyError(checked.error)}`);
+  }
+  return { ok: true, event, current: upcasted.events };
 };
 
 /**
- * Reads the events of a batch. `definitionOf` tells the event types that the consumer understands. An event of another
- * store (positions start anew after a restore from a backup) is parked: its position and version mean nothing here. One
- * of another schema version comes from a newer process, and is left until this one is replaced.
+ * Reads the events of a batch. `domainOf` gives the domain of an event that the consumer takes. An event of another store
+ * (positions start anew after a restore from a backup) is parked: its position and version mean nothing here. One of a
+ * newer schema version comes from a newer process, and is left until this one is replaced; one of an older version
+ * without an upcaster is parked.
  */
 export const readEvents = (
   batch: readonly Delivery[],
   storeId: string,
-  definitionOf: (event: RecordedEvent) => EventDefinition | undefined,
-): readonly EventDelivery[] => batch.map((delivery) => readEvent(delivery, storeId, definitionOf));
+  domainOf: (event: RecordedEvent) => EventDomain | undefined,
+): readonly EventDelivery[] => batch.map((delivery) => readEvent(delivery, storeId, domainOf));
 
-/** The events among them. */
+/** The events among them, as they are stored. */
 export const eventsIn = (deliveries: readonly EventDelivery[]): readonly RecordedEvent[] =>
   deliveries.flatMap((delivery) => (delivery.ok ? [delivery.event] : []));

@@ -4,18 +4,24 @@ import { rangesOf, type EventStore, type PositionRange } from '../event-store/ev
 import { eventMessage } from '../messaging/event-message.js';
 import type { MessageBus } from '../messaging/message-bus.js';
 import type { Patience } from './patience.js';
+import { everyInterval } from './worker.js';
 
 type Deps = {
   readonly eventStore: Pick<EventStore, 'storeId' | 'outbox'>;
   readonly bus: Pick<MessageBus, 'publish'>;
   readonly patience: Patience;
+  /** How old a range is when relays take it over; the same in all processes. */
+  readonly olderThanMs: number;
 };
 
 /**
  * Publishes stored events and forgets them in the outbox once the broker confirmed every one; waits for a broker or
  * database that is down. Used by the worker that appended them and by the relay.
  */
-export const makeEventPublisher = ({ eventStore, bus, patience }: Deps) => {
+export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: Deps) => {
+  /** A third: one try to keep may fail. */
+  const keepEveryMs = Math.max(1, Math.floor(olderThanMs / 3));
+
   const publish = async (events: readonly RecordedEvent[]): Promise<void> => {
     const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
     let unconfirmed = events.map((event) => eventMessage(event, storeId));
@@ -28,13 +34,56 @@ export const makeEventPublisher = ({ eventStore, bus, patience }: Deps) => {
     });
   };
 
-  const confirm = (ranges: readonly PositionRange[]): Promise<void> =>
+  /** After the broker confirmed. A kill before it publishes twice, which consumers absorb; the other order loses events. */
+  const forget = (ranges: readonly PositionRange[]): Promise<void> =>
     patience('STORE_UNAVAILABLE', () => eventStore.outbox.confirm(ranges));
+
+  /**
+   * Runs `work`, and keeps what is left of `ranges` from being taken over, however long the broker is away. Mostly the work
+   * is done before the first time to keep them, and this costs a timer.
+   *
+   * Who is stopped (SIGSTOP, a blocked event loop) or cut off from the database for `olderThanMs` is overtaken all the
+   * same, since nothing tells it from the dead: both publish then, and consumers absorb it.
+   */
+  const keeping = async (ranges: ReadonlySet<PositionRange>, work: () => Promise<void>): Promise<void> => {
+    const keep = async (): Promise<void> => {
+      if (ranges.size > 0) await eventStore.outbox.keep([...ranges]);
+    };
+    // What fails here is tried again at the next time, and shows itself when the ranges are forgotten.
+    const keeper = everyInterval(keepEveryMs, keep, () => undefined);
+    try {
+      await work();
+    } finally {
+      await keeper.stop();
+    }
+  };
 
   return {
     publish,
-    /** After `publish` only. A kill before this line publishes twice, which consumers absorb; the other order loses events. */
-    forget: (events: readonly RecordedEvent[]) => confirm(rangesOf(events.map(({ position }) => position))),
-    forgetRange: (range: PositionRange) => confirm([range]),
+
+    /** What this process has just appended; `onPublished` is called once all is confirmed, before it is forgotten. */
+    publishAppended: (events: readonly RecordedEvent[], onPublished: () => void = () => undefined): Promise<void> => {
+      const ranges = rangesOf(events.map(({ position }) => position));
+      return keeping(new Set(ranges), async () => {
+        await publish(events);
+        onPublished();
+        await forget(ranges);
+      });
+    },
+
+    /** What this process took over, one range after the other: `publishRange` publishes all of it, then it is forgotten. */
+    publishTaken: (
+      ranges: readonly PositionRange[],
+      publishRange: (range: PositionRange) => Promise<void>,
+    ): Promise<void> => {
+      const left = new Set(ranges);
+      return keeping(left, async () => {
+        for (const range of ranges) {
+          await publishRange(range);
+          await forget([range]);
+          left.delete(range);
+        }
+      });
+    },
   };
 };

@@ -1,10 +1,11 @@
-import { aggregateIdsOf, foldKeyed } from '../core/fold-projection.js';
-import type { RecordedEvent, StreamId } from '../core/message.js';
+import { aggregateIdsOf, foldKeyed, onStored, type StoredFold } from '../core/fold-projection.js';
+import type { RecordedEvent } from '../core/message.js';
 import type { KeyedProjection } from '../core/projection.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { lagging } from '../read-store/applied.js';
 import type { ReadStore } from '../read-store/read-store.js';
 import type { Applier, ApplierDeps } from './applier.js';
+import { applyApart } from './apply-apart.js';
 
 type Stores = { readonly eventStore: EventStore; readonly readStore: ReadStore };
 
@@ -14,8 +15,11 @@ const maxTries = 50;
 /** Events of a page of the comparison with the store: their payloads are in memory at once. */
 const pageSize = 1000;
 
-const readTails = async (eventStore: EventStore, tails: readonly { stream: StreamId; afterVersion: number }[]) =>
-  (await eventStore.readTails(tails)).flat();
+/**
+ * Comparisons after which one starts over from the checkpoint, where an aggregate cannot be applied; in between it costs
+ * no more than it does without.
+ */
+const startOverEvery = 100;
 
 /**
  * Brings documents to where `events` say, in any order, with duplicates and holes: what is missing comes from the
@@ -23,7 +27,7 @@ const readTails = async (eventStore: EventStore, tails: readonly { stream: Strea
  * redelivered events are then duplicates or new.
  */
 const applyEvents = async (
-  projection: KeyedProjection,
+  projection: StoredFold,
   { eventStore, readStore }: Stores,
   events: readonly RecordedEvent[],
 ): Promise<{ readonly healed: number }> => {
@@ -45,9 +49,14 @@ const applyEvents = async (
         stream: { aggregateType, aggregateId },
         afterVersion,
       }));
-      const missing = await readTails(eventStore, tails);
-      healed += missing.length;
-      known = [...known, ...missing];
+      let last: readonly RecordedEvent[] = [];
+      for await (const page of eventStore.readTails(tails)) {
+        healed += page.length;
+        // All pages but the last by themselves: a long gap is never in memory at once, a short one is one write.
+        if (last.length > 0) await applyEvents(projection, { eventStore, readStore }, last);
+        last = page;
+      }
+      known = [...known, ...last];
       continue;
     }
     if (writes.length === 0 || (await readStore.write({ documents: writes })) === 'written') return { healed };
@@ -61,8 +70,12 @@ const applyEvents = async (
  */
 export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps): Applier => {
   const { eventStore, readStore, readCheckpoint, eventTypes: types, onHealed } = deps;
+  const fold = onStored(projection, deps.currentOf);
   /** Positions applied here since the last comparison. */
   let applied = new Set<number>();
+  /** Compared up to here, but for aggregates that cannot be applied: those keep the checkpoint where it is. */
+  let passed = 0;
+  let comparisons = 0;
 
   /** Did this worker itself apply every event there is? Then there is nothing to compare, and no event is read again. */
   const appliedAll = async (afterPosition: number, toPosition: number): Promise<boolean> => {
@@ -71,41 +84,60 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
     return own === (await eventStore.count({ afterPosition, toPosition, types }));
   };
 
-  /** Compares one page and heals what is behind. @returns the position up to which the read model has it all */
-  const comparePage = async (afterPosition: number, toPosition: number): Promise<number> => {
+  type Compared = { readonly to: number; readonly failure?: Error };
+
+  /** Compares one page and heals what is behind, as far as it can be applied. */
+  const comparePage = async (afterPosition: number, toPosition: number): Promise<Compared> => {
     const page: RecordedEvent[] = [];
     const range = { afterPosition, toPosition, types, limit: pageSize };
     for await (const event of eventStore.readAll(range)) page.push(event);
     const behind = await lagging(page, readStore, projection.name);
+    let failure: Error | undefined;
     if (behind.length > 0) {
       const tails = behind.map(({ applied: afterVersion, ...stream }) => ({ stream, afterVersion }));
-      const missing = await readTails(eventStore, tails);
-      await applyEvents(projection, deps, missing);
-      onHealed(missing.length);
+      for await (const missing of eventStore.readTails(tails)) {
+        const failing = await applyApart(missing, (events) => applyEvents(fold, deps, events));
+        const healed = missing.filter(({ aggregateId }) => !failing.has(aggregateId)).length;
+        if (healed > 0) onHealed(healed);
+        failure ??= failing.values().next().value;
+      }
     }
-    return page.length < pageSize ? toPosition : (page.at(-1)?.position ?? toPosition);
+    const to = page.length < pageSize ? toPosition : (page.at(-1)?.position ?? toPosition);
+    return failure ? { to, failure } : { to };
   };
 
   return {
     apply: async (events) => {
-      const { healed } = await applyEvents(projection, deps, events);
+      const { healed } = await applyEvents(fold, deps, events);
       if (healed > 0) onHealed(healed);
       for (const { position } of events) applied.add(position);
     },
     // The checkpoint says: compared up to here. It is moved only after the read model has it all, so a kill between
-    // costs one more comparison.
+    // costs one more comparison. An aggregate that cannot be applied holds it up, but nobody's healing.
     compareUpTo: async (position, signal) => {
-      let from = await readCheckpoint();
-      while ((from ?? 0) < position && !signal.aborted) {
-        const after = from ?? 0;
-        const to = (await appliedAll(after, position)) ? position : await comparePage(after, position);
-        const checkpoint = { position: to, storeId: await eventStore.storeId() };
-        const write = { name: projection.name, onlyIf: from, checkpoint };
-        // Stale: another worker compared the same range, and goes on.
-        if ((await readStore.write({ documents: [], checkpoint: write })) === 'stale') break;
-        from = to;
+      comparisons += 1;
+      if (comparisons % startOverEvery === 0) passed = 0;
+      let checkpoint = await readCheckpoint();
+      let from = Math.max(checkpoint ?? 0, passed);
+      let failure: Error | undefined;
+      while (from < position && !signal.aborted) {
+        const page: Compared = (await appliedAll(from, position))
+          ? { to: position }
+          : await comparePage(from, position);
+        failure ??= page.failure;
+        if (page.failure || passed > (checkpoint ?? 0)) {
+          passed = page.to;
+        } else {
+          const next = { position: page.to, storeId: await eventStore.storeId() };
+          const write = { name: projection.name, onlyIf: checkpoint, checkpoint: next };
+          // Stale: another worker compared the same range, and goes on.
+          if ((await readStore.write({ documents: [], checkpoint: write })) === 'stale') break;
+          checkpoint = page.to;
+        }
+        from = page.to;
       }
       applied = new Set([...applied].filter((each) => each > position));
+      if (failure) throw failure;
     },
   };
 };

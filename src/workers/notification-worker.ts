@@ -1,14 +1,17 @@
 import type { DomainIndex } from '../core/domain.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { NotificationRule } from '../core/notification.js';
+import { storedTypesBecoming } from '../core/upcaster.js';
 import { asError, hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
+import type { Logger } from '../logger.js';
 import type { Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
 import { notificationQueue } from '../messaging/topology.js';
 import type { Channel, Notification } from '../notifications/channel.js';
 import type { Claim, Ledger, SendResult } from '../notifications/ledger.js';
+import { makeAggregates } from './aggregates.js';
 import { consumeWhenPrepared, givingBack } from './consuming.js';
-import { eventsIn, readEvents } from './event-deliveries.js';
+import { readEvents } from './event-deliveries.js';
 import type { Patience } from './patience.js';
 import { makeStateReader } from './state-reader.js';
 import type { Worker } from './worker.js';
@@ -21,6 +24,7 @@ type Deps = {
   readonly channel: Channel;
   readonly settings: { readonly prefetch: number; readonly batchSize: number };
   readonly patience: Patience;
+  readonly log: Logger;
 };
 
 type Sent = { readonly outcome: Outcome; readonly result?: SendResult };
@@ -30,8 +34,10 @@ type Sent = { readonly outcome: Outcome; readonly result?: SendResult };
  * A recipient that cannot be reached is tried again by the retry ladder, alone; the others of its batch are done.
  */
 export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Worker => {
-  const { bus, eventStore, domains, ledger, channel, settings, patience } = deps;
-  const stateOf = makeStateReader({ domains, eventStore });
+  const { bus, eventStore, domains, ledger, channel, settings, patience, log } = deps;
+  const stateOf = makeStateReader({ domains, aggregates: makeAggregates({ eventStore, log }) });
+
+  const types = new Set(domains.domains.flatMap((domain) => storedTypesBecoming(domain, rule.events)));
 
   /** A rule that throws is at fault with this event, not with the others of its batch. */
   const notificationOf = async (event: RecordedEvent): Promise<Notification | Error> => {
@@ -80,12 +86,17 @@ export const makeNotificationWorker = (rule: NotificationRule, deps: Deps): Work
   const handle = (batch: readonly Delivery[]): Promise<readonly Outcome[]> =>
     patience('STORE_UNAVAILABLE', async () => {
       const deliveries = readEvents(batch, await eventStore.storeId(), ({ type }) =>
-        rule.events.includes(type) ? domains.ofEvent(type)?.events[type] : undefined,
+        types.has(type) ? domains.ofEvent(type) : undefined,
       );
-      const outcomes = (await notify(eventsIn(deliveries)))[Symbol.iterator]();
-      return deliveries.map((delivery): Outcome => {
+      const told = deliveries.map((delivery) =>
+        delivery.ok ? delivery.current.filter(({ type }) => rule.events.includes(type)) : [],
+      );
+      const outcomes = (await notify(told.flat()))[Symbol.iterator]();
+      return deliveries.map((delivery, at): Outcome => {
         if (!delivery.ok) return delivery.outcome;
-        return outcomes.next().value ?? { do: 'ack' };
+        // A stored event may be several now: it comes again until all of them are told, and the ledger has those that are.
+        const own = (told[at] ?? []).map((): Outcome => outcomes.next().value ?? { do: 'ack' });
+        return own.find((outcome) => outcome.do !== 'ack') ?? { do: 'ack' };
       });
     });
 

@@ -13,11 +13,13 @@ const pageSize = 500;
  * event counts once, even if two processes believe that they are the active one.
  */
 export const makeOrderedApplier = (projection: OrderedProjection, deps: ApplierDeps): Applier => {
-  const { eventStore, readStore, readCheckpoint, eventTypes: types, onHealed } = deps;
+  const { eventStore, readStore, readCheckpoint, eventTypes: types, currentOf, onHealed } = deps;
   /** Position of our last checkpoint; undefined: unknown, to be read. */
   let at: number | null | undefined;
 
-  const write = async (events: readonly RecordedEvent[], from: number | null, to: number): Promise<boolean> => {
+  const write = async (stored: readonly RecordedEvent[], from: number | null, to: number): Promise<boolean> => {
+    // Counts and positions are those of what is stored; the fold sees what that is now.
+    const events = stored.flatMap(currentOf);
     const ids = aggregateIdsOf(events);
     const tracked = trackSteps(projection, await readStore.read(trackedCollection(projection), ids), events);
     const documents = foldSteps(projection, await readStore.read(projection.name, tracked.keys), tracked);

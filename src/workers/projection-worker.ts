@@ -1,8 +1,9 @@
-import { aggregateIdsOf, trackedCollection } from '../core/fold-projection.js';
-import type { Domain, EventDefinition } from '../core/domain.js';
+import type { Domain } from '../core/domain.js';
+import { trackedCollection } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Projection } from '../core/projection.js';
-import { asError, hasCode } from '../errors.js';
+import { currentOf } from '../core/upcast.js';
+import { storedTypesOf } from '../core/upcaster.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { Logger } from '../logger.js';
 import type { Delivery, MessageBus, Outcome } from '../messaging/message-bus.js';
@@ -12,6 +13,7 @@ import type { Telemetry } from '../telemetry.js';
 import { consumeWhenPrepared, givingBack } from './consuming.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
 import type { Applier, ApplierDeps } from './applier.js';
+import { applyApart } from './apply-apart.js';
 import { makeKeyedApplier } from './keyed-projection.js';
 import { makeOrderedApplier } from './ordered-projection.js';
 import type { Patience } from './patience.js';
@@ -43,15 +45,15 @@ const prepare = async (projection: Projection, readStore: ReadStore): Promise<vo
 export const makeProjectionWorker = (projection: Projection, domain: Domain, deps: Deps): Worker => {
   const { bus, eventStore, readStore, settings, patience, telemetry } = deps;
   const log = deps.log.child({ projection: projection.name });
-  const eventTypes = Object.keys(domain.events);
-  const definitionOf = (event: RecordedEvent): EventDefinition | undefined =>
-    event.aggregateType === domain.aggregateType ? domain.events[event.type] : undefined;
+  const domainOf = (event: RecordedEvent): Domain | undefined =>
+    event.aggregateType === domain.aggregateType ? domain : undefined;
   const readCheckpoint = makeCheckpointReader(projection.name, { eventStore, readStore });
   const applier = makeApplier(projection, {
     eventStore,
     readStore,
     readCheckpoint,
-    eventTypes,
+    eventTypes: storedTypesOf(domain),
+    currentOf: (stored) => currentOf(domain, stored),
     onHealed: (count) => {
       telemetry.eventsHealed(projection.name, count);
       log.debug({ count }, 'read model healed from the store');
@@ -63,30 +65,12 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
   const apply = (events: readonly RecordedEvent[]): Promise<void> =>
     serial(() => patience('STORE_UNAVAILABLE', () => applier.apply(events)));
 
-  /** The aggregates whose events cannot be applied. Found by trying each alone, so that they stop no others. */
-  const failingAggregates = async (events: readonly RecordedEvent[]): Promise<ReadonlyMap<string, Error>> => {
-    const failing = new Map<string, Error>();
-    try {
-      if (events.length > 0) await apply(events);
-    } catch (error) {
-      if (hasCode(error, 'STORE_UNAVAILABLE')) throw error;
-      for (const id of aggregateIdsOf(events)) {
-        const own = events.filter(({ aggregateId }) => aggregateId === id);
-        await apply(own).catch((cause: unknown) => {
-          if (hasCode(cause, 'STORE_UNAVAILABLE')) throw cause;
-          failing.set(id, asError(cause));
-        });
-      }
-    }
-    return failing;
-  };
-
   const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
     batches += 1;
     const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
-    const deliveries = readEvents(batch, storeId, definitionOf);
+    const deliveries = readEvents(batch, storeId, domainOf);
     const events = eventsIn(deliveries);
-    const failing = await failingAggregates(events);
+    const failing = await applyApart(events, apply);
     telemetry.eventsApplied(projection.name, events.length);
     return deliveries.map((delivery): Outcome => {
       if (!delivery.ok) return delivery.outcome;

@@ -1,8 +1,8 @@
-import { fold } from '../core/decider.js';
 import type { DomainIndex } from '../core/domain.js';
 import { streamKey } from '../core/message.js';
 import type { StateOf } from '../core/notification.js';
-import type { EventStore } from '../event-store/event-store.js';
+import { asError } from '../errors.js';
+import type { Aggregates, WantedAggregate } from './aggregates.js';
 
 type Waiting = {
   readonly aggregateType: string;
@@ -11,26 +11,30 @@ type Waiting = {
   settle: (state: Promise<unknown>) => void;
 };
 
-/** States of aggregates from the store; those asked for in one turn of the loop are read in one round trip. */
+/** States of aggregates from the store; those asked for in one turn of the loop are read together, each once. */
 export const makeStateReader = (deps: {
   readonly domains: DomainIndex;
-  readonly eventStore: Pick<EventStore, 'readTails'>;
+  readonly aggregates: Pick<Aggregates, 'load'>;
 }): StateOf => {
   let waiting = new Map<string, Waiting>();
 
   const readAll = (): void => {
-    const asked = [...waiting.values()];
+    const asked = waiting;
     waiting = new Map();
-    const tails = deps.eventStore.readTails(asked.map((stream) => ({ stream, afterVersion: 0 })));
-    asked.forEach(({ aggregateType, settle }, at) => {
+    const wanted = [...asked.values()].flatMap(({ aggregateType, aggregateId }): WantedAggregate[] => {
+      const domain = deps.domains.ofAggregate(aggregateType);
+      return domain ? [{ stream: { aggregateType, aggregateId }, domain }] : [];
+    });
+    const loading = deps.aggregates.load(wanted);
+    for (const [key, { aggregateType, settle }] of asked) {
       const state = async (): Promise<unknown> => {
-        const events = (await tails)[at] ?? [];
-        const decider = deps.domains.ofAggregate(aggregateType)?.decider;
-        if (!decider) throw new Error(`No domain has aggregates of type ${aggregateType}`);
-        return fold(decider, decider.initialState, events);
+        const loaded = (await loading).get(key);
+        if (!loaded) throw new Error(`No domain has aggregates of type ${aggregateType}`);
+        if ('broken' in loaded) throw asError(loaded.broken);
+        return loaded.state;
       };
       settle(state());
-    });
+    }
   };
 
   return (aggregateType, aggregateId) => {

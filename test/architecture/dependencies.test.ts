@@ -49,6 +49,11 @@ const planted: readonly (readonly [rule: string, path: string, text: string])[] 
     `import type { EventStore } from '../../event-store/event-store.js';\nexport type Planted = EventStore;\n`,
   ],
   [
+    'proof-knows-core-and-ports',
+    'src/proof/planted.ts',
+    `import { compose } from '../compose.js';\nexport const planted = compose;\n`,
+  ],
+  [
     'only-compose-imports-adapters',
     'src/workers/planted.ts',
     `import { makeMemoryReadStore } from '../read-store/memory-read-store.js';\nexport const planted = makeMemoryReadStore;\n`,
@@ -62,6 +67,11 @@ const planted: readonly (readonly [rule: string, path: string, text: string])[] 
     'adapters-do-not-know-workers',
     'src/read-store/memory-planted.ts',
     `import type { Worker } from '../workers/worker.js';\nexport type Planted = Worker;\n`,
+  ],
+  [
+    'operations-know-core-and-ports',
+    'src/operations/planted.ts',
+    `import { exitCodes } from '../cli/exit-codes.js';\nexport const planted = exitCodes;\n`,
   ],
   [
     'only-the-entry-knows-the-faces',

@@ -105,17 +105,19 @@ export const describeAppends = (opened: StoreOf): void => {
       const events = await store(adapter, commitOf(id, 0, ['one', 'two'], { metadata }));
       expect(events.map((event) => event.aggregateId)).to.deep.equal([id, id]);
       expect(await collect(adapter.readStream(streamOf(id)))).to.deep.equal(events);
-      expect(await adapter.readTails([{ stream: streamOf(id), afterVersion: 1 }])).to.deep.equal([events.slice(1)]);
+      expect(await collect(adapter.readTails([{ stream: streamOf(id), afterVersion: 1 }]))).to.deep.equal([
+        events.slice(1),
+      ]);
       expect((await adapter.findByCommand([commandId])).get(commandId)?.events).to.deep.equal(events);
     });
 
-    it('answers a conflict with both versions and stores none of its events', async () => {
+    it('answers a conflict with its stream and both versions, and stores none of its events', async () => {
       const { adapter } = opened();
       await store(adapter, commitOf('a', 0, ['one', 'two', 'three']));
       const outcomes = await adapter.append([commitOf('a', 1, ['late', 'later', 'latest']), commitOf('b', 4)]);
       expect(outcomes).to.deep.equal([
-        { status: 'conflict', expectedVersion: 1, actualVersion: 3 },
-        { status: 'conflict', expectedVersion: 4, actualVersion: 0 },
+        { status: 'conflict', stream: streamOf('a'), expectedVersion: 1, actualVersion: 3 },
+        { status: 'conflict', stream: streamOf('b'), expectedVersion: 4, actualVersion: 0 },
       ]);
       const types = (await collect(adapter.readAll())).map((event) => event.type);
       expect(types).to.deep.equal(['one', 'two', 'three']);
@@ -148,6 +150,49 @@ export const describeAppends = (opened: StoreOf): void => {
       const outcomes = await adapter.append([commitOf('x', 0, ['late']), commitOf('x', 1, ['upon it'])]);
       expect(outcomes.map((outcome) => outcome.status)).to.deep.equal(['conflict', 'conflict']);
       expect((await store(adapter, commitOf('x', 1))).map(versionOf)).to.deep.equal([2]);
+    });
+
+    it('answers a conflict with the version that the commits before it in the call leave', async () => {
+      const { adapter } = opened();
+      const outcomes = await adapter.append([
+        commitOf('a', 0, ['one', 'two']),
+        commitOf('a', 0),
+        commitOf('b', 0),
+        commitOf('b', 3),
+      ]);
+      expect(outcomes.map((outcome) => outcome.status)).to.deep.equal(['appended', 'conflict', 'appended', 'conflict']);
+      expect(outcomes[1]).to.deep.include({ expectedVersion: 0, actualVersion: 2 });
+      expect(outcomes[3]).to.deep.include({ expectedVersion: 3, actualVersion: 1 });
+    });
+
+    it('stores a commit of more events than a transaction holds, all or none', async () => {
+      const { adapter } = opened();
+      const types = upTo(1500).map((number) => `event-${number}`);
+      const late = commitOf('a', 0, types);
+      const events = await store(adapter, commitOf('a', 0), commitOf('b', 0, types));
+      expect(events.slice(1).map((event) => event.type)).to.deep.equal(types);
+      expect(new Set(events.map(({ id }) => id)).size).to.equal(1501);
+      const [outcome] = await adapter.append([late]);
+      expect(outcome).to.deep.equal({
+        status: 'conflict',
+        stream: streamOf('a'),
+        expectedVersion: 0,
+        actualVersion: 1,
+      });
+      expect(await collect(adapter.readAll())).to.deep.equal(events);
+    });
+
+    it('takes out what built upon a lost commit also where one transaction does not hold the call', async () => {
+      const { adapter } = opened();
+      await store(adapter, commitOf('a', 0));
+      const others = upTo(600).map((number) => commitOf(`b-${number}`, 0));
+      const [left, right] = [others.slice(0, 300), others.slice(300)];
+      const chain = upTo(600).map((number) => commitOf('a', number));
+      const outcomes = await adapter.append([commitOf('a', 0), ...left, ...chain, ...right]);
+      const statuses = outcomes.map((outcome) => outcome.status);
+      const expected = [...left.map(() => 'appended'), ...chain.map(() => 'conflict'), ...right.map(() => 'appended')];
+      expect(statuses).to.deep.equal(['conflict', ...expected]);
+      expect(await adapter.headPosition()).to.equal(601);
     });
 
     it('keeps what is there when it is opened again', async () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Commit } from '../../src/event-store/event-store.js';
 import { collect, commitOf, metadataOf, newCommandId, positionOf, store, upTo } from './event-store-fixtures.js';
 import type { StoreOf } from './event-store-fixtures.js';
 
@@ -33,12 +34,52 @@ export const describeCommands = (opened: StoreOf): void => {
       expect(await adapter.headPosition()).to.equal(2);
     });
 
+    it('takes the second of two commits of one id in a call when the first is lost, and what builds upon it', async () => {
+      const { adapter, peer } = opened();
+      const metadata = metadataOf(newCommandId());
+      await store(adapter, commitOf('a', 0));
+      // By a writer that does not know yet that the first is late.
+      const outcomes = await peer.append([
+        commitOf('a', 0, ['lost'], { metadata, commandDigest: 'first' }),
+        commitOf('b', 0, ['taken'], { metadata, commandDigest: 'second' }),
+        commitOf('b', 1, ['upon it']),
+        commitOf('c', 0, ['last']),
+      ]);
+      expect(outcomes.map((outcome) => outcome.status)).to.deep.equal(['conflict', 'appended', 'appended', 'appended']);
+      const types = (await collect(adapter.readAll({ afterPosition: 1 }))).map((event) => event.type);
+      expect(types).to.deep.equal(['taken', 'upon it', 'last']);
+      const [again] = await adapter.append([commitOf('a', 1, ['again'], { metadata })]);
+      expect(again).to.deep.include({ status: 'duplicate', commandDigest: 'second' });
+    });
+
+    it('decides the commits of one id in a call in their order, whatever their streams', async () => {
+      const { adapter, peer } = opened();
+      const [x, y, z] = [newCommandId(), newCommandId(), newCommandId()].map((id) => ({ metadata: metadataOf(id) }));
+      const statuses = async (...commits: readonly Commit[]) =>
+        (await peer.append(commits)).map((outcome) => outcome.status);
+      await store(adapter, commitOf('a', 0));
+      // By a writer that does not know yet which versions the streams have.
+      expect(await statuses(commitOf('a', 1, ['first'], x), commitOf('b', 5, ['again'], x))).to.deep.equal([
+        'appended',
+        'duplicate',
+      ]);
+      expect(
+        await statuses(
+          commitOf('c', 0, ['first'], y),
+          commitOf('d', 0, ['again'], y),
+          commitOf('d', 1, ['upon it'], z),
+          commitOf('e', 0, ['first'], z),
+        ),
+      ).to.deep.equal(['appended', 'duplicate', 'conflict', 'appended']);
+    });
+
     it('stores a command id once when two writers bring it at once', async () => {
       const { adapter, peer } = opened();
       for (const round of upTo(10)) {
         const metadata = metadataOf(newCommandId());
         const commit = commitOf(`a-${round}`, 0, ['one', 'two'], { metadata });
-        const outcomes = (await Promise.all([adapter.append([commit]), peer.append([commit])])).flat();
+        const other = round % 2 === 0 ? adapter : peer;
+        const outcomes = (await Promise.all([adapter.append([commit]), other.append([commit])])).flat();
         expect(outcomes.map((outcome) => outcome.status)).to.have.members(['appended', 'duplicate']);
         const [first, second] = outcomes;
         expect(first).to.have.deep.property('events', second && 'events' in second && second.events);

@@ -63,6 +63,40 @@ export const describeOutbox = (opened: StoreOf, patienceMs: number): void => {
       expect(positionsIn(taken)).to.deep.equal([1]);
     });
 
+    it('leaves a range to who keeps it, however old it is, and only that one', async () => {
+      const { adapter, peer } = opened();
+      await store(adapter, commitOf('a', 0));
+      await store(adapter, commitOf('b', 0, ['x', 'y']));
+      await store(adapter, commitOf('c', 0));
+      const taken = new Set<number>();
+      // The younger one gets old, so the one before it would have been taken.
+      await eventually(
+        async () => {
+          await adapter.outbox.keep([{ first: 3, last: 3 }]);
+          for (const position of positionsIn(await peer.outbox.takeOver(ageMs, 10))) taken.add(position);
+          expect([...taken]).to.have.members([1, 4]);
+        },
+        { withinMs: patienceMs },
+      );
+      await eventually(
+        async () => {
+          for (const position of positionsIn(await peer.outbox.takeOver(ageMs, 10))) taken.add(position);
+          expect([...taken]).to.include.members([2, 3]);
+        },
+        { withinMs: patienceMs },
+      );
+    });
+
+    it('keeps what is not confirmed, and brings nothing back', async () => {
+      const { adapter, peer } = opened();
+      await store(adapter, commitOf('a', 0));
+      await store(adapter, commitOf('b', 0));
+      await adapter.outbox.confirm([{ first: 1, last: 1 }]);
+      await adapter.outbox.keep([{ first: 1, last: 2 }]);
+      await adapter.outbox.keep([]);
+      expect(positionsIn(await peer.outbox.takeOver(0, 10))).to.deep.equal([2]);
+    });
+
     it('gives at most so many ranges, the lowest first', async () => {
       const { adapter } = opened();
       for (const number of upTo(3)) await store(adapter, commitOf(`a-${number}`, 0));

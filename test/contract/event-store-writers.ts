@@ -37,6 +37,22 @@ export const describeWriters = (opened: StoreOf): void => {
       }
     });
 
+    it('does not take what was built upon a commit that lost to a call at once, though its version fits', async () => {
+      const { adapter, peer } = opened();
+      for (const round of upTo(12)) {
+        const stream = `a-${round}`;
+        const other = round % 2 === 0 ? adapter : peer;
+        const calls = [
+          () => adapter.append([commitOf(stream, 0, ['left'])]),
+          () => other.append([commitOf(stream, 0, ['right']), commitOf(stream, 1, ['upon right'])]),
+        ];
+        if (round % 4 > 1) calls.reverse();
+        await Promise.all(calls.map((call) => call()));
+        const types = (await collect(adapter.readStream(streamOf(stream)))).map((event) => event.type);
+        expect(types.join(', ')).to.be.oneOf(['left', 'right, upon right']);
+      }
+    });
+
     it('gives a contended stream the versions 1..n, each once', async () => {
       const { adapter, peer } = opened();
       await Promise.all(upTo(16).map((writer) => appendNext(writer % 2 === 0 ? adapter : peer, 0)));
@@ -77,12 +93,44 @@ export const describeWriters = (opened: StoreOf): void => {
       expect(await peer.headPosition()).to.equal(60);
     });
 
+    it('shows a reader the events of a commit all or none', async () => {
+      const { adapter, peer } = opened();
+      const appending = { done: false };
+      const writers = Promise.all(
+        upTo(40).map((number) => store(number % 2 === 0 ? adapter : peer, commitOf(`a-${number}`, 0, ['x', 'y', 'z']))),
+      ).finally(() => (appending.done = true));
+      do {
+        const events = await collect(peer.readAll());
+        expect(events.map((event) => event.type).join('')).to.equal('xyz'.repeat(events.length / 3));
+      } while (!appending.done);
+      await writers;
+      expect(await peer.headPosition()).to.equal(120);
+    });
+
+    it('shows who knows the head all events up to it', async () => {
+      const { adapter, peer } = opened();
+      const appending = { done: false };
+      const writers = Promise.all(
+        upTo(30).map((number) => store(number % 2 === 0 ? adapter : peer, commitOf(`a-${number}`, 0, ['x', 'y']))),
+      ).finally(() => (appending.done = true));
+      let highest = 0;
+      do {
+        const head = await peer.headPosition();
+        expect(head).to.be.at.least(highest);
+        highest = head;
+        expect(await collect(adapter.readAll({ toPosition: head }))).to.have.lengthOf(head);
+      } while (!appending.done);
+      await writers;
+      expect(await peer.headPosition()).to.equal(60);
+    });
+
     it('shows what was appended to every instance at once', async () => {
       const { adapter, peer } = opened();
       for (const round of upTo(5)) {
         const [writer, reader] = round % 2 === 0 ? [adapter, peer] : [peer, adapter];
         const events = await store(writer, commitOf('a', round - 1));
-        expect(await reader.readTails([{ stream: streamOf('a'), afterVersion: round - 1 }])).to.deep.equal([events]);
+        const tail = reader.readTails([{ stream: streamOf('a'), afterVersion: round - 1 }]);
+        expect(await collect(tail)).to.deep.equal([events]);
         expect(await reader.headPosition()).to.equal(round);
       }
     });

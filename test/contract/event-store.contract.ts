@@ -3,6 +3,8 @@ import { describeCommands } from './event-store-commands.js';
 import type { OpenedEventStore } from './event-store-fixtures.js';
 import { describeOutbox } from './event-store-outbox.js';
 import { describeReads } from './event-store-reads.js';
+import { describeSnapshots } from './event-store-snapshots.js';
+import { describeTypes } from './event-store-types.js';
 import { describeWriters } from './event-store-writers.js';
 
 /**
@@ -22,6 +24,8 @@ export const eventStoreContract = (name: string, open: () => Promise<OpenedEvent
     describeCommands(() => opened);
     describeWriters(() => opened);
     describeReads(() => opened);
+    describeTypes(() => opened);
     describeOutbox(() => opened, patienceMs);
+    describeSnapshots(() => opened);
   });
 };

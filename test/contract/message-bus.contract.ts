@@ -1,6 +1,7 @@
 import { describeConsuming } from './message-bus-consuming.js';
 import { describeDeclaring } from './message-bus-declaring.js';
 import { makeBusTest, type OpenedMessageBus } from './message-bus-fixtures.js';
+import { describeListening } from './message-bus-listening.js';
 import { describePublishing } from './message-bus-publishing.js';
 import { describeRequests } from './message-bus-requests.js';
 import { describeSettling } from './message-bus-settling.js';
@@ -25,5 +26,6 @@ export const messageBusContract = (name: string, open: () => Promise<OpenedMessa
     describeSettling(() => test);
     describeStopping(() => test);
     describeRequests(() => test);
+    describeListening(() => test);
   });
 };

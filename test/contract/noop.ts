@@ -1,11 +1,10 @@
-import type { RecordedEvent } from '../../src/core/message.js';
 import type { EventStore } from '../../src/event-store/event-store.js';
 import type { MessageBus } from '../../src/messaging/message-bus.js';
 import type { ReadStore } from '../../src/read-store/read-store.js';
 
 // Adapters that open, accept everything and do nothing. A test of a contract suite that passes with them guards nothing.
 
-const nothing: AsyncIterable<RecordedEvent> = {
+const nothing: AsyncIterable<never> = {
   async *[Symbol.asyncIterator]() {
     // No events
   },
@@ -17,14 +16,16 @@ const doNothing = async (): Promise<void> => {
 export const makeNoopEventStore = (): EventStore => ({
   open: doNothing,
   append: async () => [],
-  readTails: async () => [],
+  readTails: () => nothing,
   readStream: () => nothing,
   readAll: () => nothing,
   findByCommand: async () => new Map(),
   headPosition: async () => 0,
   count: async () => 0,
+  typeVersions: async () => [],
   storeId: async () => '',
-  outbox: { confirm: doNothing, takeOver: async () => [] },
+  outbox: { confirm: doNothing, keep: doNothing, takeOver: async () => [] },
+  snapshots: { read: async () => new Map(), write: doNothing },
   close: doNothing,
 });
 
@@ -43,6 +44,7 @@ export const makeNoopMessageBus = (): MessageBus => ({
   reply: doNothing,
   request: async () => Buffer.alloc(0),
   consume: () => ({ ready: Promise.resolve(), isConsuming: () => false, stop: doNothing }),
+  listen: () => ({ stop: doNothing }),
   status: () => 'down',
   close: doNothing,
 });

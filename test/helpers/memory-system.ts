@@ -23,6 +23,7 @@ const silentTelemetry: Telemetry = {
   settled: count,
   parked: count,
   reconnected: count,
+  unknownOutcomeResolved: count,
   ready: count,
   expose: async () => ({ contentType: '', body: '' }),
 };
@@ -63,12 +64,14 @@ export const makeRecorder = (eventStore: EventStore) => {
     const recorded: RecordedEvent[] = [];
     for (const [aggregateId, type, payload] of facts) {
       const stream = { aggregateType: type.split('.')[0] ?? '', aggregateId };
-      const [tail = []] = await eventStore.readTails([{ stream, afterVersion: 0 }]);
+      let version = 0;
+      for await (const last of eventStore.readStream(stream, { direction: 'backwards', limit: 1 }))
+        ({ version } = last);
       const commandId = `c-${(commands += 1)}`;
       const [outcome] = await eventStore.append([
         {
           stream,
-          expectedVersion: tail.length,
+          expectedVersion: version,
           commandDigest: '',
           metadata: { commandId, correlationId: commandId, causationId: commandId },
           events: [{ type, payload, schemaVersion: 1 }],

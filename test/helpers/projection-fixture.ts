@@ -45,6 +45,7 @@ export const makeApplierFixture = <P extends KeyedProjection | OrderedProjection
       ...stores,
       readCheckpoint: makeCheckpointReader(projection.name, stores),
       eventTypes: userEvents,
+      currentOf: (stored) => [stored],
       onHealed: (count) => healed.push(count),
     });
   };

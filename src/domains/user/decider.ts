@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { accept, reject, type Decider, type Decision } from '../../core/decider.js';
 import type { UserCommand, UserEvent } from './messages.js';
 
@@ -50,4 +51,12 @@ export const userDecider: Decider<User, UserCommand, UserEvent> = {
   initialState: { status: 'none' },
   decide,
   evolve,
+  snapshots: {
+    every: 100,
+    snapshotVersion: 1,
+    state: z.discriminatedUnion('status', [
+      z.strictObject({ status: z.literal('none') }),
+      z.strictObject({ status: z.enum(['active', 'inactive']), email: z.string(), name: z.string() }),
+    ]),
+  },
 };

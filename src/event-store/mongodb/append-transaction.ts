@@ -1,18 +1,82 @@
-import type { MongoClient } from 'mongodb';
+import { MongoError, MongoErrorLabel, type ClientSession, type Db, type MongoClient } from 'mongodb';
+import { setImmediate as loopDrained } from 'node:timers/promises';
 import type { RecordedEvent } from '../../core/message.js';
+import { asError } from '../../errors.js';
+import { failureOf } from '../../mongodb/errors.js';
+import { makeTimeLimit, within } from '../../mongodb/time-limit.js';
 import type { Commit, PositionRange } from '../event-store.js';
 import { toDocuments, toRecordedEvent, type Collections, type EventDocument } from './documents.js';
 import { writeOutbox } from './outbox.js';
+import { makeRunStatement } from './statements.js';
 
 /** A commit with the ids of its events: made once, so that they tell whether a commit of unknown outcome was ours. */
 export type IdentifiedCommit = {
   readonly commit: Commit;
   readonly eventIds: readonly string[];
+  /** At least its size as BSON. */
+  readonly bytes: number;
   /** Commits of one call of `append`, which share an outbox entry; they stand together in a batch. */
   readonly call: object;
 };
 
-type Deps = { readonly client: MongoClient; readonly collections: Collections; readonly now: () => Date };
+type Deps = {
+  readonly client: MongoClient;
+  readonly db: Db;
+  readonly collections: Pick<Collections, 'events'>;
+  readonly now: () => Date;
+  /** Measured, the server spends a sixth of an append on the validation of documents that are right by construction. */
+  readonly bypassValidation: () => boolean;
+};
+
+/** For outbox and events together, which take milliseconds. */
+const statementsLimitMs = 5_000;
+/** Longer than the server waits for a majority (`connection.ts`). */
+const commitLimitMs = 7_000;
+const killLimitMs = 2_000;
+/** The server takes no command over 16 MB. */
+const commandBytes = 12_000_000;
+
+/** One range a call, in the order of positions. */
+const rangesOfCalls = (batch: readonly IdentifiedCommit[], head: number): PositionRange[] => {
+  const ranges: { first: number; last: number }[] = [];
+  let openCall: object | undefined;
+  let last = head;
+  for (const { commit, call } of batch) {
+    const first = last + 1;
+    last += commit.events.length;
+    const open = ranges.at(-1);
+    if (open && openCall === call) open.last = last;
+    else ranges.push({ first, last });
+    openCall = call;
+  }
+  return ranges;
+};
+
+const documentsOf = (batch: readonly IdentifiedCommit[], head: number, timestamp: Date): EventDocument[][] => {
+  let position = head + 1;
+  return batch.map(({ commit, eventIds }) => {
+    const documents = toDocuments(commit, eventIds, position, timestamp);
+    position += documents.length;
+    return documents;
+  });
+};
+
+/** While the server is at work: when the request has gone out. */
+const meanwhile = async <T>(make: () => T): Promise<T> => {
+  await loopDrained();
+  return make();
+};
+
+const commit = async (session: ClientSession): Promise<void> => {
+  try {
+    await within(commitLimitMs, session.commitTransaction());
+  } catch (error) {
+    if (error instanceof MongoError || failureOf(error) !== 'unavailable') throw error;
+    const unknown = new MongoError(`The commit is on its way for ${commitLimitMs} ms`, { cause: asError(error) });
+    unknown.addErrorLabel(MongoErrorLabel.UnknownTransactionCommitResult);
+    throw unknown;
+  }
+};
 
 /**
  * One try to store a batch right after position `head`: all of it or nothing. The driver's error comes through.
@@ -23,39 +87,52 @@ type Deps = { readonly client: MongoClient; readonly collections: Collections; r
  * events and outbox are stored, and the relay publishes.
  * @returns the events of each commit
  */
-export const makeAppendTransaction =
-  ({ client, collections, now }: Deps) =>
-  async (batch: readonly IdentifiedCommit[], head: number): Promise<RecordedEvent[][]> => {
-    const timestamp = now();
-    const documents: EventDocument[] = [];
-    const ranges: PositionRange[] = [];
-    const recorded: RecordedEvent[][] = [];
-    let openCall: object | undefined;
-    for (const { commit, eventIds, call } of batch) {
-      const first = head + documents.length + 1;
-      const ofCommit = toDocuments(commit, eventIds, first, timestamp);
-      documents.push(...ofCommit);
-      recorded.push(ofCommit.map(toRecordedEvent));
-      const last = head + documents.length;
-      const open = ranges.at(-1);
-      if (open && openCall === call) ranges[ranges.length - 1] = { first: open.first, last };
-      else ranges.push({ first, last });
-      openCall = call;
-    }
+export const makeAppendTransaction = ({ client, db, collections, now, bypassValidation }: Deps) => {
+  /**
+   * Ends a transaction whose commit may still be on its way, which then finds none, or has come first. Without this
+   * we would hold the next position against ourselves until the next standstill; failing costs no more than that.
+   */
+  const kill = async (session: ClientSession): Promise<void> => {
+    const limit = makeTimeLimit(killLimitMs);
+    await client
+      .db('admin')
+      .command({ killSessions: [session.id] }, { signal: limit.signal })
+      .catch(() => undefined)
+      .finally(limit.end);
+  };
 
+  return async (batch: readonly IdentifiedCommit[], head: number): Promise<RecordedEvent[][]> => {
+    const timestamp = now();
     const session = client.startSession();
+    const limit = makeTimeLimit(statementsLimitMs);
+    const options = { session, bypassDocumentValidation: bypassValidation() };
+    const run = makeRunStatement(db, { ...options, signal: limit.signal });
     try {
       session.startTransaction();
       // The outbox first: it is small, and of writers that fight for one position all but one fail here already.
-      await writeOutbox(collections, ranges, session);
-      await collections.events.insertMany(documents, { session, ordered: true });
-      await session.commitTransaction();
+      const [documents] = await Promise.all([
+        meanwhile(() => documentsOf(batch, head, timestamp)),
+        writeOutbox(run, rangesOfCalls(batch, head)),
+      ]);
+      const bytes = batch.reduce((sum, commit) => sum + commit.bytes, 0);
+      if (bytes <= commandBytes) await run({ insert: 'events', documents: documents.flat(), ordered: true });
+      else await collections.events.insertMany(documents.flat(), { ...options, ordered: true });
+      limit.end();
+      const [recorded] = await Promise.all([
+        meanwhile(() => documents.map((ofCommit) => ofCommit.map(toRecordedEvent))),
+        commit(session),
+      ]);
       return recorded;
+    } catch (error) {
+      if (failureOf(error) === 'unknownCommit') await kill(session);
+      throw error;
     } finally {
+      limit.end();
       // Aborts what was not committed, or the position would stay taken; if even that cannot be sent, the next
-      // standstill ends it.
-      await session.endSession();
+      // standstill ends it. Not waited for: after a refusal the server has aborted already.
+      void session.endSession().catch(() => undefined);
     }
   };
+};
 
 export type AppendTransaction = ReturnType<typeof makeAppendTransaction>;

@@ -1,6 +1,7 @@
 import { streamKey } from '../../core/message.js';
 import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
 import type { IdentifiedCommit } from './append-transaction.js';
+import { largestBsonSize } from './bson-size.js';
 
 /** One call of `append`, waiting for an outcome for each of its commits. */
 export type Call = {
@@ -17,8 +18,6 @@ export type Waiting = IdentifiedCommit & {
   readonly call: Call;
   readonly index: number;
   readonly key: string;
-  /** Estimate of its size. */
-  readonly bytes: number;
   /** The store must be asked before this is tried: its command id was in a batch with another. */
   doubtful: boolean;
   /** The batch it was in was refused for a reason that trying again does not change, so it is tried by itself. */
@@ -28,13 +27,13 @@ export type Waiting = IdentifiedCommit & {
 /** A version that a stream has at least; undefined: never seen here. */
 export type KnownVersion = (key: string) => number | undefined;
 
-const bytesOf = (commit: Commit): number => {
-  try {
-    return JSON.stringify(commit.events).length + 500 * commit.events.length;
-  } catch {
-    // What JSON cannot say, BSON may; the cap needs no exact size.
-    return 500 * commit.events.length;
-  }
+/** Beside payload and metadata: field names, ids and numbers. */
+const fixedBytes = 1_000;
+
+const bytesOf = ({ events, metadata }: Commit): number => {
+  let bytes = events.length * (fixedBytes + largestBsonSize(metadata));
+  for (const { payload } of events) bytes += largestBsonSize(payload);
+  return bytes;
 };
 
 export const makeCall = (
@@ -91,13 +90,15 @@ export type Plan = { readonly ask: readonly Waiting[]; readonly batch: readonly 
 
 /**
  * Picks the next batch, in the order of waiting. Within a batch a command id is there once and the commits of a
- * stream follow each other; what does not fit waits for the next. `ask` are those that the insert would refuse, or
- * worse, not refuse: no index objects to a version that leaves a hole.
+ * stream follow each other; what does not fit waits for the next, and all behind it in its stream with it: they may
+ * have been built upon it, although another call's commit leads to the version that they expect. `ask` are those that
+ * the insert would refuse, or worse, not refuse: no index objects to a version that leaves a hole.
  */
 export const planBatch = (queue: readonly Waiting[], limits: Limits, known: KnownVersion): Plan => {
   const [ask, batch, rest]: [Waiting[], Waiting[], Waiting[]] = [[], [], []];
   const versions = new Map<string, number>();
   const commandIds = new Set<string>();
+  const waitingStreams = new Set<string>();
   let [events, bytes] = [0, 0];
   for (const [at, waiting] of queue.entries()) {
     if (!isOpen(waiting)) continue;
@@ -110,11 +111,13 @@ export const planBatch = (queue: readonly Waiting[], limits: Limits, known: Know
       break;
     }
     const planned = versions.get(key);
-    if (commandIds.has(commit.metadata.commandId)) {
-      waiting.doubtful = true;
+    const isRepeated = commandIds.has(commit.metadata.commandId);
+    if (isRepeated) waiting.doubtful = true;
+    const follows = planned === undefined || (planned === commit.expectedVersion && !isBroken(waiting));
+    if (isRepeated || waitingStreams.has(key) || !follows) {
       rest.push(waiting);
-    } else if (planned !== undefined && planned !== commit.expectedVersion) {
-      rest.push(waiting);
+      waitingStreams.add(key);
+      commandIds.add(commit.metadata.commandId);
     } else if (
       planned === undefined &&
       (waiting.doubtful || isBroken(waiting) || (known(key) ?? 0) !== commit.expectedVersion)
@@ -139,14 +142,17 @@ export type Found = {
 
 /**
  * Settles the commits whose fate is known: stored by us, stored by the first delivery of the command, or late. The
- * others may be tried (again). Versions were read first: a command stored in between is then seen as stored, while the other
- * order would take it for a conflict.
+ * others may be tried (again). A conflict behind them, in their stream or with their command id, waits for what becomes
+ * of them: it is told the version that they leave, or that it is a duplicate.
+ * Versions were read first: a command stored in between is then seen as stored, while the other order would take it for
+ * a conflict.
  */
 export const settleFound = (asked: readonly Waiting[], { versions, commands }: Found): void => {
   const planned = new Map<string, number>();
+  const plannedIds = new Set<string>();
   for (const waiting of asked) {
     const { commit, key, eventIds } = waiting;
-    const { expectedVersion } = commit;
+    const { stream, expectedVersion } = commit;
     const stored = commands.get(commit.metadata.commandId);
     const actualVersion = versions.get(key) ?? 0;
     const reachable = planned.get(key) ?? actualVersion;
@@ -155,9 +161,11 @@ export const settleFound = (asked: readonly Waiting[], { versions, commands }: F
       const isOurs = stored.events[0]?.id === eventIds[0];
       settle(waiting, isOurs ? { status: 'appended', events: stored.events } : { status: 'duplicate', ...stored });
     } else if (isBroken(waiting) || expectedVersion < actualVersion || expectedVersion > reachable) {
-      settle(waiting, { status: 'conflict', expectedVersion, actualVersion });
+      const isBehind = planned.has(key) || plannedIds.has(commit.metadata.commandId);
+      if (!isBehind) settle(waiting, { status: 'conflict', stream, expectedVersion, actualVersion });
     } else if (expectedVersion === reachable) {
       planned.set(key, expectedVersion + commit.events.length);
+      plannedIds.add(commit.metadata.commandId);
     }
   }
 };

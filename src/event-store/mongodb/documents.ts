@@ -17,26 +17,46 @@ export type EventDocument = {
   readonly timestamp: Date;
   /** Place among the events of its command, from 0. */
   readonly commandIndex: number;
-  /** On the first event of a command only. */
-  readonly commandDigest?: string;
+  /** On the first event of a command only; what is undefined is not stored. */
+  readonly commandDigest?: string | undefined;
 };
 
 /** Positions `_id` to `last`; `at`, by the server's clock, is when they were written or last taken over. */
 export type OutboxDocument = { readonly _id: number; readonly last: number; readonly at: Date };
 
-/** `contendedAt`: when a writer last told that it loses every race for a position. */
-type StoreDocument = { readonly _id: 'store'; readonly id: string; readonly contendedAt?: Date };
+/** `turns`: writers that wait for their turn to append, in order; the first has had it since `turnAt`. */
+type StoreDocument = {
+  readonly _id: 'store';
+  readonly id: string;
+  readonly turns?: readonly string[];
+  readonly turnAt?: Date;
+};
+
+/** `_id` is the stream's key, `<aggregateType>/<aggregateId>`; a cache, so any document may be deleted at any time. */
+export type SnapshotDocument = {
+  readonly _id: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  /** Of the event at that version. */
+  readonly eventId: string;
+  readonly snapshotVersion: number;
+  readonly state: unknown;
+};
 
 export type Collections = {
   readonly events: Collection<EventDocument>;
   readonly outbox: Collection<OutboxDocument>;
   readonly store: Collection<StoreDocument>;
+  readonly snapshots: Collection<SnapshotDocument>;
 };
 
 export const collectionsOf = (db: Db): Collections => ({
   events: db.collection('events'),
   outbox: db.collection('outbox'),
   store: db.collection('store'),
+  // Losing one costs time and no event, so no majority is waited for; whoever reads one checks it against the events.
+  snapshots: db.collection('snapshots', { writeConcern: { w: 1 }, readConcern: { level: 'local' } }),
 });
 
 /** Names of the indexes, for hints. */
@@ -46,24 +66,24 @@ export const typeIndex = 'type';
 
 /** The events of a commit as they would stand from `position` on. */
 export const toDocuments = (
-  commit: Commit,
+  { stream, expectedVersion, events, metadata, commandDigest }: Commit,
   eventIds: readonly string[],
   position: number,
   timestamp: Date,
 ): EventDocument[] =>
-  commit.events.map((event, index) => ({
+  events.map((event, index) => ({
     _id: position + index,
     eventId: eventIds[index] ?? '',
-    aggregateType: commit.stream.aggregateType,
-    aggregateId: commit.stream.aggregateId,
-    version: commit.expectedVersion + index + 1,
+    aggregateType: stream.aggregateType,
+    aggregateId: stream.aggregateId,
+    version: expectedVersion + index + 1,
     type: event.type,
     schemaVersion: event.schemaVersion,
     payload: event.payload,
-    metadata: commit.metadata,
+    metadata,
     timestamp,
     commandIndex: index,
-    ...(index === 0 ? { commandDigest: commit.commandDigest } : {}),
+    commandDigest: index === 0 ? commandDigest : undefined,
   }));
 
 export const toRecordedEvent = (document: EventDocument): RecordedEvent => ({

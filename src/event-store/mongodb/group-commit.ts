@@ -1,13 +1,14 @@
-import { LRUCache } from 'lru-cache';
 import { setImmediate as loopDrained, setTimeout as delay } from 'node:timers/promises';
 import { streamKey } from '../../core/message.js';
 import { asError, WarrenError } from '../../errors.js';
 import { standstillMs } from '../../mongodb/abandoned-transactions.js';
 import { failureOf, toStoreError } from '../../mongodb/errors.js';
+import { within } from '../../mongodb/time-limit.js';
 import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
 import type { AppendTransaction } from './append-transaction.js';
 import { failCall, isOpen, makeCall, planBatch, settle, settleFound, type Waiting } from './batch.js';
 import type { Contention } from './contention.js';
+import { makeKnownVersions } from './known-versions.js';
 import type { Tail } from './reads.js';
 
 type Deps = {
@@ -19,6 +20,7 @@ type Deps = {
   /** Called when the head stands still; never fails. */
   readonly endAbandonedTransactions: () => Promise<void>;
   readonly contention: Contention;
+  readonly onUnknownOutcome: () => void;
   readonly newId: () => string;
 };
 
@@ -27,8 +29,10 @@ const batchEvents = 500;
 const grownBatchEvents = 2_000;
 const batchBytes = 4_000_000;
 const giveUpAfterMs = 15_000;
-const knownStreams = 50_000;
+const knownStreams = 20_000;
 const longestTurnMs = 50;
+/** Of what is read for an append. */
+const readLimitMs = 5_000;
 
 /**
  * Merges all that waits to be appended into one transaction, one at a time in this process. A batch goes off when the
@@ -45,15 +49,12 @@ export const makeGroupCommit = (deps: Deps) => {
   let head: number | null = null;
   /** The head that was tried last, and since when it is that. */
   let [triedHead, headMovedAt] = [-1, 0];
-  /** What streams have at least; they only grow. Never wrong, so forgetting one costs a read and nothing else. */
-  const known = new LRUCache<string, number>({ max: knownStreams });
+  const known = makeKnownVersions(knownStreams);
 
   /** How long a transaction takes of late: what other writers wait for. */
   let turnMs = 5;
 
-  const learn = (key: string, version: number): void => {
-    if (version > (known.get(key) ?? 0)) known.set(key, version);
-  };
+  const readHead = (): Promise<number> => within(readLimitMs, deps.headPosition());
 
   /** Settles those whose fate is known. */
   const askStore = async (asked: readonly Waiting[]): Promise<null> => {
@@ -64,15 +65,17 @@ export const makeGroupCommit = (deps: Deps) => {
       const other = tails.get(key);
       if (!other || afterVersion < other.afterVersion) tails.set(key, { stream: commit.stream, afterVersion });
     }
-    const [versions, headNow] = await Promise.all([deps.versionsOf([...tails.values()]), deps.headPosition()]);
-    const commands = await deps.findByCommand(asked.map(({ commit }) => commit.metadata.commandId));
+    const commandIds = asked.map(({ commit }) => commit.metadata.commandId);
+    const versionsAndHead = Promise.all([deps.versionsOf([...tails.values()]), deps.headPosition()]);
+    const [versions, headNow] = await within(readLimitMs, versionsAndHead);
+    const commands = await within(readLimitMs, deps.findByCommand(commandIds));
     [...tails.keys()].forEach((key, at) => {
-      learn(key, versions[at] ?? 0);
+      known.learn(key, versions[at] ?? 0);
     });
     for (const waiting of asked) {
       const stored = commands.get(waiting.commit.metadata.commandId);
       const last = stored?.events.at(-1);
-      if (last) learn(streamKey(last), last.version);
+      if (last) known.learn(streamKey(last), last.version);
     }
     head = headNow;
     settleFound(asked, { versions: new Map([...tails.keys()].map((key) => [key, known.get(key) ?? 0])), commands });
@@ -89,16 +92,19 @@ export const makeGroupCommit = (deps: Deps) => {
         head = null;
         return;
       case 'duplicateKey': {
-        const headNow = await deps.headPosition();
+        const headNow = await readHead();
         // Somebody else stored there: reason enough. A conflict among the commits, if there is one too, shows next time.
         if (headNow === head) await askStore(batch);
         head = null;
         return;
       }
       case 'unknownCommit':
+        // It may even take effect after this read, if it could not be killed. Then it holds the position and the command
+        // ids, so that the next try fails and comes here again.
+        await askStore(batch);
+        deps.onUnknownOutcome();
+        return;
       case 'unavailable':
-        // An unknown commit may even take effect after this read. Then it holds the position and the command ids, so
-        // that the next try fails and comes here again.
         await askStore(batch);
         return;
       case 'unusable':
@@ -114,14 +120,14 @@ export const makeGroupCommit = (deps: Deps) => {
 
   /** @returns why the batch was not stored; null: it was */
   const store = async (batch: readonly Waiting[]): Promise<unknown> => {
-    head ??= await deps.headPosition();
+    head ??= await readHead();
     if (head !== triedHead) {
       triedHead = head;
       headMovedAt = performance.now();
     }
     try {
       const startedAt = performance.now();
-      const recorded = await deps.appendTransaction(batch, head);
+      const recorded = await deps.appendTransaction(batch, head).finally(deps.contention.tried);
       turnMs = (turnMs * 3 + Math.min(longestTurnMs, performance.now() - startedAt)) / 4;
       batch.forEach((waiting, at) => {
         const events = recorded[at] ?? [];
@@ -139,19 +145,18 @@ export const makeGroupCommit = (deps: Deps) => {
     }
   };
 
-  /** Waits for about the turn of another writer; the next batch gathers meanwhile. */
-  const giveWay = async (): Promise<void> => {
-    await delay(Math.random() * 2 * turnMs);
-    head = null;
-  };
-
   const run = async (): Promise<void> => {
     let failures = 0;
     let progressAt = 0;
     for (;;) {
       await loopDrained();
+      const hasWork = queue.some(isOpen);
+      if (!hasWork) deps.contention.done();
+      // What comes while we wait for our turn goes with it.
+      else if (await deps.contention.takeTurn(turnMs)) head = null;
       const limits = { events: Math.min(grownBatchEvents, batchEvents * (failures + 1)), bytes: batchBytes };
-      const { ask, batch, rest } = planBatch(queue, limits, (key) => known.get(key));
+      const { ask, batch, rest } = planBatch(queue, limits, known.get);
+      const planned = queue.length;
       const tried = ask.length > 0 ? ask : batch;
       if (tried.length === 0) {
         queue = [];
@@ -160,7 +165,6 @@ export const makeGroupCommit = (deps: Deps) => {
       if (failures === 0) progressAt = headMovedAt = performance.now();
       let cause: unknown;
       let canRead = true;
-      if (ask.length === 0) queue = rest;
       try {
         cause = ask.length > 0 ? await askStore(ask) : await store(batch);
       } catch (error) {
@@ -170,13 +174,11 @@ export const makeGroupCommit = (deps: Deps) => {
         if (failureOf(error) !== 'unavailable') for (const waiting of tried) failCall(waiting, error);
       }
       if (cause === null) {
+        if (ask.length === 0) queue = [...rest, ...queue.slice(planned)];
         failures = 0;
-        if (deps.contention.isOn()) await giveWay();
         continue;
       }
       failures += 1;
-      // Ahead of what came meanwhile, in the old order.
-      if (ask.length === 0) queue = [...batch, ...queue];
       if (!tried.every(isOpen)) progressAt = performance.now();
       if (canRead && performance.now() - headMovedAt >= standstillMs) {
         await deps.endAbandonedTransactions();
@@ -216,7 +218,7 @@ export const makeGroupCommit = (deps: Deps) => {
       });
     },
     /** Streams have these versions at least; saves asking for them at the next append. */
-    learn,
+    learn: known.learn,
     /** Ends when all that was given is settled. */
     close: async (): Promise<void> => {
       closed = true;

@@ -1,8 +1,11 @@
 import type { Db, IndexDescription } from 'mongodb';
 import { WarrenError } from '../../errors.js';
-import { ensureCollection, ensureIndexes } from '../../mongodb/collections.js';
+import { ensureCollection } from '../../mongodb/collections.js';
 import { failureOf } from '../../mongodb/errors.js';
+import { ensureIndexes, refuseExpiry } from '../../mongodb/indexes.js';
+import { mayBypassValidation } from '../../mongodb/validation.js';
 import { collectionsOf, commandIndex, streamIndex, typeIndex } from './documents.js';
+import { schemas } from './schemas.js';
 
 /**
  * `type` is for readers of a few types; measured, it costs 3 % of an append. There is none on `timestamp`: `since` is
@@ -14,9 +17,18 @@ const indexes: readonly (IndexDescription & { readonly name: string })[] = [
   { name: typeIndex, key: { type: 1, _id: 1 } },
 ];
 
-/** Makes what is missing, and the store's id with it. Any number of processes may do so at a time. @returns the id */
-export const openStore = async (db: Db, newId: () => string): Promise<string> => {
-  for (const name of ['events', 'outbox', 'store']) await ensureCollection(db, name);
+/** `mayBypassValidation`: the own documents, whose shape the compiler sees to, need not be checked by the server. */
+type OpenedStore = { readonly id: string; readonly mayBypassValidation: boolean };
+
+/**
+ * Makes what is missing, and the store's id with it. Any number of processes may do so at a time.
+ * @throws WarrenError STORE_UNUSABLE: what is there differs; the message says where, and the remedy
+ */
+export const openStore = async (db: Db, newId: () => string): Promise<OpenedStore> => {
+  for (const [name, schema] of Object.entries(schemas)) {
+    await ensureCollection(db, name, schema);
+    await refuseExpiry(db, name);
+  }
   await ensureIndexes(db, 'events', indexes);
   const { store } = collectionsOf(db);
   const upsert = () =>
@@ -31,5 +43,5 @@ export const openStore = async (db: Db, newId: () => string): Promise<string> =>
     throw error;
   });
   if (!made) throw new WarrenError('STORE_UNAVAILABLE', 'MongoDB gave no store id; try again');
-  return made.id;
+  return { id: made.id, mayBypassValidation: await mayBypassValidation(db) };
 };

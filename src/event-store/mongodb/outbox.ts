@@ -1,25 +1,24 @@
-import type { AnyBulkWriteOperation, ClientSession } from 'mongodb';
+import type { AnyBulkWriteOperation } from 'mongodb';
 import { toStoreError } from '../../mongodb/errors.js';
 import type { Outbox, PositionRange } from '../event-store.js';
 import type { Collections, OutboxDocument } from './documents.js';
+import type { RunStatement } from './statements.js';
 
 /**
  * Writes the entries of an append, in its transaction. By upsert, since only an update can take the time from the
  * server's clock; a worker's wrong clock would make its ranges look abandoned, or never. An entry that is there
  * already belongs to events that are there too, so then the insert of the events fails and this goes with it.
  */
-export const writeOutbox = async (
-  { outbox }: Pick<Collections, 'outbox'>,
-  ranges: readonly PositionRange[],
-  session: ClientSession,
-): Promise<void> => {
-  await outbox.bulkWrite(
-    ranges.map(({ first, last }) => ({
-      updateOne: { filter: { _id: first }, update: { $set: { last }, $currentDate: { at: true } }, upsert: true },
+export const writeOutbox = (run: RunStatement, ranges: readonly PositionRange[]): Promise<void> =>
+  run({
+    update: 'outbox',
+    updates: ranges.map(({ first, last }) => ({
+      q: { _id: first },
+      u: { $set: { last }, $currentDate: { at: true } },
+      upsert: true,
     })),
-    { session, ordered: true },
-  );
-};
+    ordered: true,
+  });
 
 /** What is left of a range when parts of it are taken out; `parts` ascend and do not overlap. */
 const remainders = (range: PositionRange, parts: readonly PositionRange[]): PositionRange[] => {
@@ -80,6 +79,18 @@ export const makeOutbox = ({ outbox }: Pick<Collections, 'outbox'>): Outbox => {
         for (const entry of partial) await split(entry, ascending);
       } catch (error) {
         throw toStoreError(error, 'confirm published events');
+      }
+    },
+
+    keep: async (ranges) => {
+      if (ranges.length === 0) return;
+      try {
+        await outbox.updateMany(
+          { $or: ranges.map(({ first, last }) => ({ _id: { $lte: last }, last: { $gte: first } })) },
+          { $currentDate: { at: true } },
+        );
+      } catch (error) {
+        throw toStoreError(error, 'keep what is being published');
       }
     },
 

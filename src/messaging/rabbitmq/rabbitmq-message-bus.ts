@@ -1,7 +1,7 @@
 import type { ChannelModel } from 'amqplib';
 import { asError, hasCode, WarrenError } from '../../errors.js';
 import type { Logger } from '../../logger.js';
-import type { Consumer, MessageBus, PublishOutcome, Topology } from '../message-bus.js';
+import type { Consumer, Listener, MessageBus, PublishOutcome, Topology } from '../message-bus.js';
 import type { MessagingMetrics } from '../messaging-metrics.js';
 import type { SendOutcome } from '../settlement.js';
 import { pause } from './back-off.js';
@@ -9,6 +9,7 @@ import { parseBrokerUrl } from './broker-url.js';
 import { clientName, makeConnection, type BrokerConnection } from './connection.js';
 import { makeConsumer } from './consumer.js';
 import { declareTopology } from './declare.js';
+import { makeListener } from './listener.js';
 import { makeOutage } from './outage.js';
 import { makePublisher, type Publisher } from './publisher.js';
 import { makeRequester, type Requester } from './requester.js';
@@ -46,6 +47,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
   const hosts = parseBrokerUrl(deps.url, deps.heartbeatSeconds);
   const declared: Topology[] = [];
   const consumers: Consumer[] = [];
+  const listeners = new Set<Listener>();
   const closing = new AbortController();
   const outage = makeOutage();
   let closed: Promise<void> | null = null;
@@ -100,7 +102,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
 
   const close = async (): Promise<void> => {
     closing.abort();
-    await Promise.all(consumers.map((consumer) => consumer.stop()));
+    await Promise.all([...consumers, ...listeners].map((consumer) => consumer.stop()));
     await Promise.all([publisher.close(), requester?.close(), replying?.publisher.close()]);
     await Promise.all([consuming.close(), publishing.close(), replying?.connection.close()]);
   };
@@ -135,6 +137,16 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
       });
       consumers.push(consumer);
       return consumer;
+    },
+    listen: (exchange, patterns, ring) => {
+      const listener = makeListener({ connection: consuming, exchange, patterns, ring, log });
+      listeners.add(listener);
+      return {
+        stop: async () => {
+          listeners.delete(listener);
+          await listener.stop();
+        },
+      };
     },
     status: () => {
       if (!consuming.isUp() || !publishing.isUp()) return 'down';

@@ -1,6 +1,7 @@
+import { tmpdir } from 'node:os';
 import { Writable } from 'node:stream';
 import { runCli, type CliDeps } from '../../../src/cli/cli.js';
-import { loadConfig } from '../../../src/config.js';
+import { loadConfig, loadMongodbUrl } from '../../../src/config.js';
 import { indexDomains } from '../../../src/core/domain.js';
 import { domains } from '../../../src/domains/registry.js';
 import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
@@ -63,12 +64,21 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
             bus.messages.push(message);
             return bus.reply();
           },
+          listen: () => {
+            bus.calls.push('listen');
+            return { stop: async () => undefined };
+          },
           close: async () => {
             bus.calls.push('close');
           },
         }),
         topologyOf: () => ({ queues: [], exchanges: [], bindings: [] }),
         openEventStore: () => Promise.reject(new Error('no event store was set up')),
+        loadMongodbUrl: () => loadMongodbUrl({ ...environment, NODE_CONFIG_DIR: tmpdir() }),
+        makeProofStore: () => {
+          throw new Error('no proof store was set up');
+        },
+        ownCommand: [],
         newId: () => 'made-id',
         now: () => new Date(0),
         interrupted: () => new AbortController().signal,

@@ -14,6 +14,20 @@ import { makeCli, realUrls } from './cli-fixture.js';
 
 const line = (position: number) => `${eventLine(eventAt(position))}\n`;
 
+/** A source that reads as `readAll` does; what it is told to ring is in `bells`. */
+const sourceOf = (
+  events: readonly RecordedEvent[],
+  readAll: EventSource['readAll'] = eventsInArray(events).readAll,
+  bells: (() => void)[] = [],
+): EventSource => ({
+  readAll,
+  headPosition: eventsInArray(events).headPosition,
+  bellFor: () => (ring) => {
+    bells.push(ring);
+    return { stop: async () => undefined };
+  },
+});
+
 const storeOf = (events: readonly RecordedEvent[], calls: string[] = []) => ({
   openEventStore: async () => ({
     ...eventsInArray(events),
@@ -72,10 +86,13 @@ describe('warren events', () => {
     const app = makeApp({ log: makeLogger('silent'), routes, maxBodyBytes: 1024 });
     const port = new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port;
     try {
-      const source = makeHttpEventSource(`http://127.0.0.1:${port}`)({ afterPosition: 0, types: [], limit: 600 });
+      const source = makeHttpEventSource(`http://127.0.0.1:${port}`);
       let last = 0;
-      for await (const event of source) last = event.position;
+      for await (const event of source.readAll({ limit: 600 })) last = event.position;
       expect(last).to.equal(600);
+      for await (const event of source.readAll({ toPosition: 700, types: ['user.created'] })) last = event.position;
+      expect(last).to.equal(700);
+      expect(await source.headPosition()).to.equal(1201);
       const { run } = makeCli({ HTTP_PORT: port });
       expect((await run('events')).out).to.equal(many.map((event) => line(event.position)).join(''));
       expect((await run('events', '--limit', '600', '--after', '1', '--type', 'user.created')).out).to.equal(
@@ -91,6 +108,12 @@ describe('warren events', () => {
 });
 
 describe('warren events --follow', () => {
+  const noBus = {
+    declare: () => Promise.reject(new Error('following declares nothing')),
+    publish: () => Promise.reject(new Error('following publishes nothing')),
+    request: () => Promise.reject(new Error('following asks nothing')),
+  };
+
   const follow = (source: EventSource, stop: AbortController, options: { limit?: number } = {}) => {
     const printed: string[] = [];
     const complaints: string[] = [];
@@ -99,6 +122,7 @@ describe('warren events --follow', () => {
       { follow: true, after: 0, ...options },
       {
         eventTypes: [],
+        show: (event) => [event],
         interrupted: () => stop.signal,
         print: async (text) => {
           printed.push(text);
@@ -112,9 +136,8 @@ describe('warren events --follow', () => {
 
   it('goes on with new events, each once, until it is interrupted', async () => {
     const events = [eventAt(1)];
-    const store = eventsInArray(events);
     const stop = new AbortController();
-    const { printed, done } = follow(({ afterPosition }) => store.readAll({ afterPosition }), stop);
+    const { printed, done } = follow(sourceOf(events), stop);
     await eventually(() => {
       expect(printed).to.deep.equal([line(1)]);
     });
@@ -126,24 +149,53 @@ describe('warren events --follow', () => {
     await done;
   });
 
+  it('listens to the broker for events of the types asked for, and closes the bus at the end', async () => {
+    const stop = new AbortController();
+    const events = [eventAt(1)];
+    const calls: unknown[] = [];
+    let ring = (): void => undefined;
+    const { run } = makeCli(realUrls, {
+      ...storeOf(events),
+      interrupted: () => stop.signal,
+      makeBus: () => ({
+        ...noBus,
+        listen: (exchange, patterns, given) => {
+          calls.push(exchange, patterns);
+          ring = given;
+          return { stop: async () => undefined };
+        },
+        close: async () => {
+          calls.push('close');
+        },
+      }),
+    });
+    const done = run('events', '--follow', '--type', 'user.created');
+    await eventually(() => {
+      expect(calls).to.deep.equal(['events', ['user.created']]);
+    });
+    events.push(eventAt(2, { type: 'user.updated' }), eventAt(3));
+    ring();
+    stop.abort();
+    expect((await done).exitCode).to.equal(0);
+    expect(calls.slice(2)).to.deep.equal(['close']);
+  });
+
   it('ends by itself at the limit', async () => {
-    const store = eventsInArray([eventAt(1), eventAt(2)]);
-    const source: EventSource = ({ afterPosition }) => store.readAll({ afterPosition });
-    const { printed, done } = follow(source, new AbortController(), { limit: 1 });
+    const { printed, done } = follow(sourceOf([eventAt(1), eventAt(2)]), new AbortController(), { limit: 1 });
     await done;
     expect(printed).to.deep.equal([line(1)]);
   });
 
   it('outlives an outage, and says so once', async () => {
-    const store = eventsInArray([eventAt(1), eventAt(2)]);
+    const events = [eventAt(1), eventAt(2)];
     const stop = new AbortController();
     let looks = 0;
-    const source: EventSource = async function* ({ afterPosition }) {
+    const readAll: EventSource['readAll'] = async function* (options) {
       looks += 1;
       if (looks === 2 || looks === 3) throw new WarrenError('STORE_UNAVAILABLE', 'Away');
-      yield* store.readAll({ afterPosition, toPosition: looks });
+      yield* eventsInArray(events).readAll({ ...options, toPosition: looks });
     };
-    const { printed, complaints, done } = follow(source, stop);
+    const { printed, complaints, done } = follow(sourceOf(events, readAll), stop);
     await eventually(() => {
       expect(printed).to.deep.equal([line(1), line(2)]);
     });
@@ -160,9 +212,15 @@ describe('warren events --follow', () => {
     });
     const print = makePrinter(closed);
     await printEvents(
-      ({ afterPosition }) => eventsInArray([eventAt(1), eventAt(2)]).readAll({ afterPosition }),
+      sourceOf([eventAt(1), eventAt(2)]),
       { follow: true, after: 0 },
-      { eventTypes: [], interrupted: () => new AbortController().signal, print, complain: () => undefined },
+      {
+        eventTypes: [],
+        show: (event) => [event],
+        interrupted: () => new AbortController().signal,
+        print,
+        complain: () => undefined,
+      },
     );
     expect(await print('more')).to.equal(false);
   });

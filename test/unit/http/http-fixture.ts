@@ -32,7 +32,7 @@ export const eventAt = (position: number, given: Partial<RecordedEvent> = {}): R
   ...given,
 });
 
-type ReadSide = Pick<EventStore, 'readStream' | 'readAll' | 'headPosition' | 'storeId'>;
+type ReadSide = Pick<EventStore, 'readStream' | 'readAll' | 'headPosition' | 'storeId' | 'typeVersions'>;
 
 /** The reading half of an event store over an array, so that a test can place events where it wants them. */
 export const eventsInArray = (events: readonly RecordedEvent[]): ReadSide => ({
@@ -54,6 +54,7 @@ export const eventsInArray = (events: readonly RecordedEvent[]): ReadSide => ({
   },
   headPosition: async () => events.at(-1)?.position ?? 0,
   storeId: async () => storeId,
+  typeVersions: async () => [],
 });
 
 export type Fixture = {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Domain } from '../../../src/core/domain.js';
 import { delayLabel, retryQueue, topologyOf } from '../../../src/messaging/topology.js';
+import { noteDomain } from '../../helpers/evolved-domain.js';
 
 const domain = {
   aggregateType: 'user',
@@ -112,6 +113,14 @@ describe('topology', () => {
     expect(patterns('events', 'projections.users')).to.deep.equal(['user.created', 'user.updated']);
     expect(patterns('events', 'projections.user_statistics')).to.deep.equal(['user.created', 'user.updated']);
     expect(patterns('events', 'notifications.welcome')).to.deep.equal(['user.created']);
+  });
+
+  it('binds a projection to the old types of its events too, and a rule to those that may become its own', () => {
+    const { bindings } = topologyOf([domain, noteDomain], { retryDelaysMs: [1000], deliveryLimit: 20 });
+    const to = (name: string) => bindings.filter(({ queue }) => queue === name).map(({ pattern }) => pattern);
+    const old = ['note.named', 'note.filed', 'note.touched'];
+    expect(to('projections.notes')).to.deep.equal(['note.titled', 'note.moved', ...old]);
+    expect(to('notifications.moves')).to.deep.equal(['note.moved', 'note.filed']);
   });
 
   it('makes one queue for a delay that is used twice', () => {

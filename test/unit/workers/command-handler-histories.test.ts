@@ -1,14 +1,20 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { z } from 'zod';
 import { fold } from '../../../src/core/decider.js';
+import type { Domain } from '../../../src/core/domain.js';
 import type { DomainCommand } from '../../../src/core/handle-commands.js';
 import { streamKey, type RecordedEvent } from '../../../src/core/message.js';
-import type { EventStore } from '../../../src/event-store/event-store.js';
+import type { EventStore, Snapshot } from '../../../src/event-store/event-store.js';
 import { makeMemoryEventStore } from '../../../src/event-store/memory-event-store.js';
+import { makeAggregates } from '../../../src/workers/aggregates.js';
 import { makeCommandHandler, type CommandHandler, type CommandResult } from '../../../src/workers/command-handler.js';
+import { makeSnapshotWriter, type SnapshotWriter } from '../../../src/workers/snapshot-writer.js';
 import { batchesOf } from '../../helpers/order-histories.js';
+import { makeRecordingLog } from '../../helpers/recording-log.js';
 import { tally, tallyDomain, type TallyWish } from '../../helpers/tally-domain.js';
 
+const { log, lines } = makeRecordingLog();
 const now = (): Date => new Date('2026-01-31T12:00:00Z');
 
 /** Few ids, streams and amounts, so that commands meet, repeat and reuse each other's ids. */
@@ -46,6 +52,11 @@ const allOf = async (store: EventStore): Promise<readonly RecordedEvent[]> => {
 const makeStore = (): EventStore => {
   let last = 0;
   return makeMemoryEventStore({ now, newId: () => `e-${(last += 1)}` });
+};
+
+const handlerOn = (eventStore: EventStore, cachedAggregates = 100, snapshots?: SnapshotWriter): CommandHandler => {
+  const aggregates = makeAggregates({ eventStore, log, ...(snapshots ? { snapshots } : {}) });
+  return makeCommandHandler({ eventStore, aggregates, now, cachedAggregates });
 };
 
 /** The rule itself: one command at a time, on what the store holds. `<status or code> <version>`, as the reply has it. */
@@ -95,7 +106,14 @@ const slowed = (store: EventStore, turns: readonly number[]): EventStore => {
   return {
     ...store,
     append: async (commits) => (await wait(), store.append(commits)),
-    readTails: async (tails) => (await wait(), store.readTails(tails)),
+    readTails: async function* (tails) {
+      for await (const page of store.readTails(tails)) {
+        for (const event of page) {
+          await wait();
+          yield [event];
+        }
+      }
+    },
     findByCommand: async (ids) => (await wait(), store.findByCommand(ids)),
   };
 };
@@ -139,11 +157,60 @@ const checkAgainstStore = async (
   });
 };
 
+/** The domain with snapshots at every so many events; a state of it is never below zero. */
+const withSnapshots = (every: number): Domain => ({
+  ...tallyDomain,
+  decider: { ...tallyDomain.decider, snapshots: { every, snapshotVersion: 2, state: z.int().min(0) } },
+});
+
+/** A snapshot of what `event` led to, spoilt in one way; whoever goes by one of these decides wrongly. */
+const spoilt = {
+  foreign: (snapshot: Snapshot) => ({ ...snapshot, eventId: 'of another store', state: 900 }),
+  ahead: (snapshot: Snapshot) => ({ ...snapshot, version: snapshot.version + 1, state: 900 }),
+  behind: (snapshot: Snapshot) => ({ ...snapshot, version: snapshot.version - 1, state: 900 }),
+  outOfRange: (snapshot: Snapshot) => ({ ...snapshot, version: 1e9, state: 900 }),
+  old: (snapshot: Snapshot) => ({ ...snapshot, snapshotVersion: 1, state: 900 }),
+  newer: (snapshot: Snapshot) => ({ ...snapshot, snapshotVersion: 3, state: 900 }),
+  broken: (snapshot: Snapshot) => ({ ...snapshot, state: -900 }),
+  shapeless: (snapshot: Snapshot) => ({ ...snapshot, version: 'last' as unknown as number, state: 900 }),
+  /** Not spoilt: right, of an earlier version than others may have written. */
+  stale: (snapshot: Snapshot) => snapshot,
+};
+type Planting = { readonly kind: keyof typeof spoilt; readonly at: number };
+
+/** Puts a snapshot of some event of the store in the place of the one there is. */
+const plant = async (store: EventStore, { kind, at }: Planting): Promise<void> => {
+  const events = await allOf(store);
+  const event = events[at % Math.max(1, events.length)];
+  if (!event) return;
+  const { aggregateType, aggregateId, version, id: eventId } = event;
+  const upTo = events.filter((each) => each.aggregateId === aggregateId && each.version <= version);
+  const right = { stream: { aggregateType, aggregateId }, version, eventId, snapshotVersion: 2, state: stateOf(upTo) };
+  await store.snapshots.write(spoilt[kind](right), { overwrite: true });
+};
+
+const plantings = fc.array(
+  fc.option(
+    fc.record({
+      kind: fc.constantFrom(...(Object.keys(spoilt) as (keyof typeof spoilt)[])),
+      at: fc.nat({ max: 40 }),
+    }),
+    { freq: 1 },
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+/** Workers of different code: one that keeps every state, one that keeps few, one that knows of no snapshots. */
+const workers = fc.array(
+  fc.record({ every: fc.constantFrom(1, 2, 5, null), cachedAggregates: fc.constantFrom(1, 100) }),
+  { minLength: 1, maxLength: 3 },
+);
+
 describe('command handler over random histories', () => {
   it('answers as if it decided one command at a time, however the batches are cut', () =>
     fc.assert(
       fc.asyncProperty(commands, lengths, fc.constantFrom(1, 100), async (asked, cut, cachedAggregates) => {
-        const handle = makeCommandHandler({ eventStore: makeStore(), now, cachedAggregates });
+        const handle = handlerOn(makeStore(), cachedAggregates);
         const results = await run(handle, batchesOf(asked, cut));
         expect(results.map(inShort)).to.deep.equal(asked.map(answerOneAtATime()));
       }),
@@ -154,7 +221,7 @@ describe('command handler over random histories', () => {
     fc.assert(
       fc.asyncProperty(commands, lengths, async (asked, cut) => {
         const eventStore = makeStore();
-        const handlers = [1, 2].map(() => makeCommandHandler({ eventStore, now, cachedAggregates: 100 }));
+        const handlers = [1, 2].map(() => handlerOn(eventStore));
         const results: CommandResult[] = [];
         for (const [turn, batch] of batchesOf(asked, cut).entries()) {
           results.push(...((await handlers[turn % 2]?.(batch)) ?? []));
@@ -164,13 +231,37 @@ describe('command handler over random histories', () => {
       { numRuns: 300 },
     ));
 
+  it('answers so whatever snapshots there are: none, right, stale, broken, of another version or stream', () =>
+    fc.assert(
+      fc.asyncProperty(commands, lengths, workers, plantings, async (asked, cut, team, planted) => {
+        const eventStore = makeStore();
+        const handlers = team.map(({ every, cachedAggregates }) => {
+          const snapshots = makeSnapshotWriter({ snapshots: eventStore.snapshots, log });
+          const handle = handlerOn(eventStore, cachedAggregates, snapshots);
+          const domain = every === null ? tallyDomain : withSnapshots(every);
+          return (batch: readonly DomainCommand[]) => handle(batch.map((item) => ({ ...item, domain })));
+        });
+        const results: CommandResult[] = [];
+        for (const [turn, batch] of batchesOf(asked, cut).entries()) {
+          results.push(...((await handlers[turn % handlers.length]?.(batch)) ?? []));
+          // The writers have their turn.
+          await new Promise((resolve) => setImmediate(resolve));
+          const planting = planted[turn % planted.length];
+          if (planting) await plant(eventStore, planting);
+        }
+        expect(results.map(inShort)).to.deep.equal(asked.map(answerOneAtATime()));
+        expect(lines).to.deep.equal([]);
+      }),
+      { numRuns: 500 },
+    ));
+
   it('is right about the version that it names, and appends each event once, while another races it', () =>
     fc.assert(
       fc.asyncProperty(commands, commands, lengths, pauses, async (mine, theirs, cut, turns) => {
         const store = makeStore();
         const racing = [mine, theirs].map((asked) => {
           const eventStore = slowed(store, turns);
-          return run(makeCommandHandler({ eventStore, now, cachedAggregates: 100 }), batchesOf(asked, cut));
+          return run(handlerOn(eventStore), batchesOf(asked, cut));
         });
         await checkAgainstStore(store, [...mine, ...theirs], (await Promise.all(racing)).flat());
       }),

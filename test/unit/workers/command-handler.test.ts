@@ -1,11 +1,16 @@
 import { expect } from 'chai';
+import { z } from 'zod';
 import type { DomainCommand } from '../../../src/core/handle-commands.js';
 import { WarrenError } from '../../../src/errors.js';
 import type { EventStore } from '../../../src/event-store/event-store.js';
 import { makeMemoryEventStore } from '../../../src/event-store/memory-event-store.js';
+import { makeAggregates } from '../../../src/workers/aggregates.js';
 import { makeCommandHandler, type CommandHandler, type CommandResult } from '../../../src/workers/command-handler.js';
-import { add, take, tally } from '../../helpers/tally-domain.js';
+import { makeSnapshotWriter, type SnapshotWriter } from '../../../src/workers/snapshot-writer.js';
+import { makeRecordingLog } from '../../helpers/recording-log.js';
+import { add, take, tally, tallyDomain } from '../../helpers/tally-domain.js';
 
+const { log } = makeRecordingLog();
 const now = (): Date => new Date('2026-01-31T12:00:00Z');
 
 const makeStore = (): EventStore => {
@@ -14,7 +19,7 @@ const makeStore = (): EventStore => {
 };
 
 const handlerOn = (eventStore: EventStore, cachedAggregates = 100): CommandHandler =>
-  makeCommandHandler({ eventStore, now, cachedAggregates });
+  makeCommandHandler({ eventStore, aggregates: makeAggregates({ eventStore, log }), now, cachedAggregates });
 
 /** Two handlers on one store, as two processes have them; the second knows nothing of the first. */
 const setUp = () => {
@@ -68,6 +73,38 @@ describe('command handler', () => {
     await handle([add('c-3', 1, 't-2')]);
     expect(await answers(handle, take('c-4', 2))).to.deep.equal(['accepted 3']);
     expect(reads).to.equal(3);
+  });
+
+  it('offers the states after its appends as snapshots, so that another worker reads only what came after', async () => {
+    const store = makeStore();
+    const decider = { ...tallyDomain.decider, snapshots: { every: 2, snapshotVersion: 1, state: z.int() } };
+    const keeping = (item: DomainCommand): DomainCommand => ({ ...item, domain: { ...tallyDomain, decider } });
+    const read: number[] = [];
+    const readTails: EventStore['readTails'] = async function* (tails) {
+      for await (const page of store.readTails(tails)) {
+        read.push(...page.map(({ version }) => version));
+        yield page;
+      }
+    };
+    const workerOn = (writer: SnapshotWriter): CommandHandler => {
+      const aggregates = makeAggregates({ eventStore: { ...store, readTails }, log, snapshots: writer });
+      return makeCommandHandler({ eventStore: store, aggregates, now, cachedAggregates: 100 });
+    };
+    const writers = [1, 2].map(() => makeSnapshotWriter({ snapshots: store.snapshots, log }));
+    const [first, second] = writers.map(workerOn);
+    const asked = [add('c-1', 1), take('c-2', 9), add('c-3', 1), add('c-4', 1)];
+    expect((await first?.(asked.map(keeping)))?.map(inShort)).to.deep.equal([
+      'accepted 1',
+      'TOO_LITTLE 1',
+      'accepted 2',
+      'accepted 3',
+    ]);
+    await writers[0]?.stop();
+    expect((await second?.([keeping(take('c-5', 3))]))?.map(inShort)).to.deep.equal(['accepted 4']);
+    await writers[1]?.stop();
+    expect(read).to.deep.equal([2, 3]);
+    const found = (await store.snapshots.read([{ aggregateType: 'tally', aggregateId: 't-1' }])).get('tally/t-1');
+    expect(found).to.include({ version: 4, state: 0 });
   });
 
   describe('with a remembered state that another writer made stale', () => {
@@ -197,7 +234,7 @@ describe('command handler', () => {
   it('gives up on a stream after losing its race time and again', async () => {
     const store = makeStore();
     const append: EventStore['append'] = async (commits) =>
-      commits.map(({ expectedVersion }) => ({ status: 'conflict', expectedVersion, actualVersion: 0 }));
+      commits.map(({ stream, expectedVersion }) => ({ status: 'conflict', stream, expectedVersion, actualVersion: 0 }));
     expect(await answers(handlerOn({ ...store, append }), add('c-1', 1))).to.deep.equal(['failed']);
   });
 
@@ -211,9 +248,8 @@ describe('command handler', () => {
 
     it('fails the commands of a stream whose events cannot be folded, and none of another stream', async () => {
       const store = makeStore();
-      const readTails: EventStore['readTails'] = async (tails) => {
-        const found = await store.readTails(tails);
-        return found.map((events) => events.map((event) => ({ ...event, payload: null })));
+      const readTails: EventStore['readTails'] = async function* (tails) {
+        for await (const page of store.readTails(tails)) yield page.map((event) => ({ ...event, payload: null }));
       };
       await handlerOn(store)([add('c-1', 5)]);
       const results = await handlerOn({ ...store, readTails })([take('c-2', 1), add('c-3', 1, 't-2')]);
@@ -263,9 +299,16 @@ describe('command handler', () => {
             if (stored) await call();
             throw new WarrenError('STORE_UNAVAILABLE', 'lost');
           };
+          const losingHalfWay: EventStore['readTails'] = async function* (tails) {
+            if (!isLost || stored) yield* store.readTails(tails);
+            await losing(async () => undefined);
+          };
           const handle = handlerOn({
             ...store,
-            [step]: (given: never) => losing(() => store[step](given) as Promise<never>),
+            [step]:
+              step === 'readTails'
+                ? losingHalfWay
+                : (given: never) => losing(() => store[step](given) as Promise<never>),
           });
           const lost = await handle(batch).then(
             () => 'answered',

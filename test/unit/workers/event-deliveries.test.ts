@@ -11,7 +11,14 @@ const events = recorded('user', [
 const [first, second] = events.map((event) => deliveryOf(event, 'store-1'));
 if (!first || !second) throw new Error('two were recorded');
 
-const known = { schema: z.looseObject({}), schemaVersion: 1 };
+/** The first event, in another schema version. */
+const firstAt = (schemaVersion: number) => deliveryOf({ ...(events[0] ?? expect.fail()), schemaVersion }, 'store-1');
+
+const defined = (schemaVersion: number, schema: z.ZodType = z.looseObject({})) => ({
+  aggregateType: 'user',
+  events: { 'user.created': { schema, schemaVersion }, 'user.renamed': { schema, schemaVersion } },
+});
+const known = defined(1);
 
 describe('deliveries of events', () => {
   it('gives the events, in order', () => {
@@ -42,12 +49,46 @@ describe('deliveries of events', () => {
   });
 
   it('parks an event whose payload is not that of its type', () => {
-    const [read] = readEvents([first], 'store-1', () => ({ ...known, schema: z.strictObject({ email: z.string() }) }));
+    const [read] = readEvents([first], 'store-1', () => defined(1, z.strictObject({ email: z.string() })));
     expect(read && !read.ok && outcomeInShort(read.outcome)).to.equal('park SCHEMA');
   });
 
-  it('leaves an event of another schema version to a newer process', () => {
-    const [read] = readEvents([first], 'store-1', () => ({ ...known, schemaVersion: 2 }));
-    expect(read && !read.ok && read.outcome.do).to.equal('retry');
+  it('parks an event of an older schema version that no upcaster leads from, and says so', () => {
+    const [read] = readEvents([first], 'store-1', () => defined(2));
+    expect(read && !read.ok && outcomeInShort(read.outcome)).to.equal('park UNKNOWN_EVENT');
+    expect(read && !read.ok && read.outcome.do === 'park' && read.outcome.cause.message).to.include('no upcaster');
+  });
+
+  it('gives the event as it is stored and what it is now, which must be as the schemas of now say', () => {
+    const upcasters = [
+      {
+        type: 'user.renamed',
+        schemaVersion: 1,
+        into: [{ type: 'user.created', schemaVersion: 2 }],
+        upcast: () => [{ type: 'user.created', schemaVersion: 2, payload: { email: 'a' } }],
+      },
+    ];
+    const read = (schema: z.ZodType) =>
+      readEvents([second], 'store-1', () => ({ ...defined(2, schema), upcasters })).map((each) =>
+        each.ok ? [each.event, each.current.map(({ type }) => type)] : outcomeInShort(each.outcome),
+      );
+    expect(read(z.strictObject({ email: z.string() }))).to.deep.equal([[events[1], ['user.created']]]);
+    expect(read(z.strictObject({}))).to.deep.equal(['park SCHEMA']);
+  });
+
+  it('retries an event whose upcaster fails, alone', () => {
+    const fails = () => {
+      throw new Error('broken');
+    };
+    const domain = { ...defined(2), upcasters: [{ type: 'user.renamed', schemaVersion: 1, upcast: fails }] };
+    const read = readEvents([second, firstAt(2)], 'store-1', () => domain);
+    expect(read.map((each) => (each.ok ? 'ok' : each.outcome.do))).to.deep.equal(['retry', 'ok']);
+  });
+
+  it('leaves an event of a newer schema version to a newer process', () => {
+    const [read] = readEvents([first], 'store-1', () => defined(1));
+    expect(read?.ok).to.equal(true);
+    const [newer] = readEvents([firstAt(2)], 'store-1', () => defined(1));
+    expect(newer && !newer.ok && outcomeInShort(newer.outcome)).to.match(/^retry: .*user\.created, schema version 2/);
   });
 });

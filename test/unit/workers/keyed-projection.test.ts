@@ -39,6 +39,14 @@ describe('keyed projection at work', () => {
     expect(healed).to.deep.equal([3]);
   });
 
+  it('fills a gap of thousands of events, read in pages', async () => {
+    const { record, applierOn, seenBy, healed } = setUp();
+    const events = await record(created('u-1'), ...Array.from({ length: 2500 }, () => updated('u-1')));
+    await applierOn().apply(events.slice(-1));
+    expect(await seenBy('u-1')).to.deep.equal(events.map(({ position }) => position));
+    expect(healed).to.deep.equal([events.length]);
+  });
+
   it('says so at once when the store has nothing to fill a gap with, and applies none of it', async () => {
     const { record, applierOn, seenBy, eventStore } = setUp();
     const [first] = await record(created('u-1'));
@@ -140,6 +148,24 @@ describe('keyed projection at work', () => {
         [2100],
       ]);
       expect(await checkpoint()).to.equal(2100);
+    });
+
+    it('heals behind an aggregate that cannot be applied, and compares that part again only now and then', async () => {
+      const { record, applierOn, seenBy, healed, checkpoint, eventStore } = setUp();
+      await record(created('u-0'), created('bad'), ...Array.from({ length: 1100 }, (_, n) => created(`u-${n + 1}`)));
+      const { reads, counting } = countingReads(eventStore);
+      const applier = applierOn({ eventStore: counting });
+      const compare = () => applier.compareUpTo(1102, signal).catch((error: unknown) => (error as Error).message);
+      expect(await compare()).to.equal('cannot be applied');
+      expect([await seenBy('u-0'), await seenBy('u-1100'), await seenBy('bad')]).to.deep.equal([[1], [1102], null]);
+      expect(healed.reduce((sum, count) => sum + count)).to.equal(1101);
+      expect(await checkpoint()).to.equal(null);
+      const outcomes = new Set<unknown>();
+      reads.length = 0;
+      for (let again = 0; again < 90; again += 1) outcomes.add(await compare());
+      expect([[...outcomes], reads]).to.deep.equal([[undefined], []]);
+      for (let again = 0; again < 10; again += 1) outcomes.add(await compare());
+      expect([...outcomes]).to.deep.equal([undefined, 'cannot be applied']);
     });
 
     it('leaves the rest to another worker that moved the checkpoint meanwhile', async () => {

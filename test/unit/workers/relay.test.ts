@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { MessageBus, OutgoingMessage } from '../../../src/messaging/message-bus.js';
 import { WarrenError } from '../../../src/errors.js';
-import { makeEventPublisher } from '../../../src/workers/event-publisher.js';
 import type { Worker } from '../../../src/workers/worker.js';
 import { makeRelay } from '../../../src/workers/relay.js';
+import { upTo } from '../../contract/event-store-fixtures.js';
 import { eventually } from '../../helpers/eventually.js';
 import { makeMemorySystem, makeRecorder } from '../../helpers/memory-system.js';
 import { created } from '../../helpers/projection-fixture.js';
@@ -27,41 +27,10 @@ const setUp = (publish?: Publish) => {
   return { ...system, bus, published, pending, record: makeRecorder(system.eventStore) };
 };
 
-describe('publisher of events', () => {
-  it('publishes the events of a batch, then forgets them and no others', async () => {
-    const system = setUp();
-    const events = await system.record(created('u-1'), created('u-2'), created('u-3'));
-    const publisher = makeEventPublisher(system);
-    const done = events.filter(({ position }) => position !== 2);
-    await publisher.publish(done);
-    expect(system.published).to.deep.equal(['1', '3']);
-    expect(await system.pending()).to.have.length(3);
-    await publisher.forget(done);
-    expect(await system.pending()).to.deep.equal([{ first: 2, last: 2 }]);
-  });
-
-  it('publishes again only what was not confirmed, until all is', async () => {
-    const outcomes = [['confirmed', 'unknown', 'confirmed'], ['unknown'], ['confirmed']] as const;
-    let calls = 0;
-    const system = setUp(async () => outcomes[calls++] ?? []);
-    await makeEventPublisher(system).publish(await system.record(created('u-1'), created('u-2'), created('u-3')));
-    expect(system.published).to.deep.equal(['1', '2', '3', '2', '2']);
-  });
-
-  it('says that the broker is unavailable when the time to drain is over', async () => {
-    const system = setUp(async (messages) => messages.map(() => 'unknown' as const));
-    system.drained.abort();
-    const failure = await makeEventPublisher(system)
-      .publish(await system.record(created('u-1')))
-      .catch((error: unknown) => error);
-    expect(failure).to.include({ code: 'BROKER_UNAVAILABLE' });
-  });
-});
-
 describe('relay', () => {
   const started: Worker[] = [];
-  const relayOn = (system: ReturnType<typeof setUp>): Worker => {
-    const relay = makeRelay({ ...system, settings: { everyMs: 1, olderThanMs } });
+  const relayOn = (system: ReturnType<typeof setUp>, everyMs = 1): Worker => {
+    const relay = makeRelay({ ...system, settings: { everyMs, olderThanMs } });
     started.push(relay);
     return relay;
   };
@@ -130,5 +99,76 @@ describe('relay', () => {
     await eventually(() => {
       expect(relay.isReady()).to.equal(false);
     });
+  });
+
+  it('publishes a range of very many events in pages, in position order', async () => {
+    const system = setUp();
+    const sizes: number[] = [];
+    const publish: Publish = async (messages) => {
+      sizes.push(messages.length);
+      return system.bus.publish(messages);
+    };
+    const metadata = { commandId: 'c', correlationId: 'c', causationId: 'c' };
+    const [type, payload] = ['user.updated', { name: 'Ann' }];
+    await system.eventStore.append([
+      {
+        stream: { aggregateType: 'user', aggregateId: 'u-1' },
+        expectedVersion: 0,
+        commandDigest: '',
+        metadata,
+        events: upTo(1200).map(() => ({ type, payload, schemaVersion: 1 })),
+      },
+    ]);
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const relay = relayOn({ ...system, bus: { ...system.bus, publish } });
+    await eventually(() => {
+      expect(system.published).to.deep.equal(upTo(1200).map(String));
+    });
+    await relay.stop();
+    expect(Math.max(...sizes)).to.equal(500);
+    expect(await system.pending()).to.deep.equal([]);
+  });
+
+  it('goes on without a pause while there is more than it takes at once', async () => {
+    const system = setUp();
+    await system.record(...upTo(25).map((number) => created(`u-${number}`)));
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const everyMs = 1_500;
+    relayOn(system, everyMs);
+    await eventually(
+      () => {
+        expect(system.published).to.deep.equal(upTo(25).map(String));
+      },
+      { withinMs: 2 * everyMs - 100 },
+    );
+  });
+
+  it('finishes what it took when it is stopped, and takes no more', async () => {
+    let stopped: Promise<void> | undefined;
+    const system = setUp(async (messages) => {
+      stopped ??= relay.stop();
+      return messages.map(() => 'confirmed' as const);
+    });
+    await system.record(...upTo(25).map((number) => created(`u-${number}`)));
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const relay = relayOn(system);
+    await eventually(() => {
+      expect(stopped).to.not.equal(undefined);
+    });
+    await stopped;
+    expect(system.published).to.deep.equal(upTo(10).map(String));
+    expect(await system.pending()).to.have.length(15);
+  });
+
+  it('shares the work with other relays: each range is published once', async () => {
+    const system = setUp();
+    await system.record(...upTo(40).map((number) => created(`u-${number}`)));
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const relays = upTo(3).map(() => relayOn(system));
+    await eventually(async () => {
+      expect(system.published.length).to.be.at.least(40);
+    });
+    await Promise.all(relays.map((relay) => relay.stop()));
+    expect([...system.published].sort((a, b) => Number(a) - Number(b))).to.deep.equal(upTo(40).map(String));
   });
 });

@@ -1,12 +1,18 @@
 import { expect } from 'chai';
+import { z } from 'zod';
 import { indexDomains } from '../../../src/core/domain.js';
 import type { EventStore } from '../../../src/event-store/event-store.js';
+import { makeAggregates } from '../../../src/workers/aggregates.js';
 import { makeStateReader } from '../../../src/workers/state-reader.js';
 import { makeMemorySystem, makeRecorder } from '../../helpers/memory-system.js';
 import { tallyDomain } from '../../helpers/tally-domain.js';
 
+/** As the recorder stores its events: in schema version 1. */
+const added = { ...tallyDomain.events['tally.added'], schema: z.object({}), schemaVersion: 1 };
+const domain = { ...tallyDomain, events: { ...tallyDomain.events, 'tally.added': added } };
+
 const setUp = async (failure?: Error) => {
-  const { eventStore } = makeMemorySystem();
+  const { eventStore, log } = makeMemorySystem();
   const record = makeRecorder(eventStore);
   await record(
     ['t-1', 'tally.added', { amount: 5 }],
@@ -14,15 +20,16 @@ const setUp = async (failure?: Error) => {
     ['t-1', 'tally.taken', { amount: 2 }],
   );
   const reads: number[] = [];
-  const readTails: EventStore['readTails'] = async (tails) => {
+  const readTails: EventStore['readTails'] = async function* (tails) {
     reads.push(tails.length);
     if (failure) throw failure;
-    return eventStore.readTails(tails);
+    yield* eventStore.readTails(tails);
   };
+  const aggregates = makeAggregates({ eventStore: { ...eventStore, readTails }, log });
   return {
     record,
     reads,
-    stateOf: makeStateReader({ domains: indexDomains([tallyDomain]), eventStore: { readTails } }),
+    stateOf: makeStateReader({ domains: indexDomains([domain]), aggregates }),
   };
 };
 
@@ -46,6 +53,15 @@ describe('reader of states', () => {
     const { stateOf } = await setUp();
     const [unknown, known] = await Promise.allSettled([stateOf('nothing', 't-1'), stateOf('tally', 't-1')]);
     expect(String(unknown.status === 'rejected' && unknown.reason)).to.include('aggregates of type nothing');
+    expect(known).to.deep.equal({ status: 'fulfilled', value: 3 });
+  });
+
+  it('fails the one whose events cannot be folded, and no other', async () => {
+    const { stateOf, record } = await setUp();
+    await record(['t-3', 'tally.added', { amount: 1 }]);
+    await record(['t-3', 'tally.unheard', {}]);
+    const [broken, known] = await Promise.allSettled([stateOf('tally', 't-3'), stateOf('tally', 't-1')]);
+    expect(broken.status).to.equal('rejected');
     expect(known).to.deep.equal({ status: 'fulfilled', value: 3 });
   });
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { proveOnOne, proveOnReplicaSet, type PartOptions, type PartResult } from './proof/parts.js';
 
-// `npm run proof [-- --minutes n --seed n --writers n --only single|replica-set]`: the proof suite on servers of its own.
+// `npm run proof [-- --help]`: the proof suite on servers of its own.
 
 const parts: Readonly<Record<string, (options: PartOptions) => Promise<PartResult>>> = {
   single: proveOnOne,
@@ -14,10 +14,17 @@ const [killsAMinute, restartsAMinute] = [5, 0.5];
 /** In this time every fault of a replica set has had its turn. */
 const rollbackWithinMinutes = 3;
 
+const usageText = `npm run proof [-- --minutes n --seed n --writers n --only ${Object.keys(parts).join('|')}]
+
+  --minutes n  how long in all, from 0.5; 10 unless told
+  --seed n     repeats the workload, the kills and the faults; its own unless told
+  --writers n  how many processes write; 8 unless told
+  --only part  on one server (single) or on three (replica-set); one after the other unless told
+
+Starts servers of its own and ends them. Exit code 0: all passed; 1: a part failed, or it hurt too little.`;
+
 const usage = (problem: string): never => {
-  console.error(
-    `${problem}\nnpm run proof [-- --minutes n --seed n --writers n --only ${Object.keys(parts).join('|')}]`,
-  );
+  console.error(`${problem}\n${usageText}`);
   process.exit(64);
 };
 
@@ -29,7 +36,13 @@ const numberOf = (name: string, text: string, least: number): number => {
 const readArguments = () => {
   const text = { type: 'string' } as const;
   try {
-    const { values } = parseArgs({ options: { minutes: text, seed: text, writers: text, only: text } });
+    const { values } = parseArgs({
+      options: { minutes: text, seed: text, writers: text, only: text, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) {
+      console.log(usageText);
+      process.exit(0);
+    }
     const { minutes = '10', seed = String(randomInt(1_000_000)), writers = '8', only } = values;
     if (only !== undefined && !(only in parts)) usage(`--only ${only} is no part`);
     return {

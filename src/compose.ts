@@ -83,8 +83,9 @@ const rabbitmqBus = (mode: RealMode, { config, log, now, telemetry, name }: Adap
     metrics: messagingMetrics(telemetry),
   });
 
-const mongodbStores = (mode: RealMode, { log, now, newId, name, telemetry }: AdapterDeps) => {
-  const connection = makeMongodbConnection({ url: mode.mongodbUrl, appName: clientName(name), log });
+const mongodbStores = (mongodbUrl: string, deps: Omit<AdapterDeps, 'config'>) => {
+  const { log, now, newId, name, telemetry } = deps;
+  const connection = makeMongodbConnection({ url: mongodbUrl, appName: clientName(name), log });
   return {
     connection,
     eventStore: makeMongodbEventStore({
@@ -100,7 +101,7 @@ const mongodbStores = (mode: RealMode, { log, now, newId, name, telemetry }: Ada
 
 const realAdapters = (mode: RealMode, deps: AdapterDeps): Adapters => {
   const bus = rabbitmqBus(mode, deps);
-  const { connection, eventStore, readStore } = mongodbStores(mode, deps);
+  const { connection, eventStore, readStore } = mongodbStores(mode.mongodbUrl, deps);
   return {
     bus,
     eventStore,
@@ -191,20 +192,21 @@ const realMode = ({ mode }: Config): RealMode => {
 /** What the commands of the CLI that are no role work on; they say what is wrong on standard error, and log nothing. */
 export const composeForCli = () => {
   const domains = indexDomains(shippedDomains);
-  const depsOf = (config: Config): AdapterDeps => ({
-    config,
+  const deps: Omit<AdapterDeps, 'config'> = {
     name: 'cli',
     log: makeLogger('silent'),
     telemetry: makeTelemetry('cli'),
     now: () => new Date(),
     newId: () => randomUUID(),
-  });
+  };
   return {
     domains,
     topologyOf: (config: Config) => topologyOf(domains.domains, config.messaging),
-    makeBus: (config: Config): MessageBus => rabbitmqBus(realMode(config), depsOf(config)),
-    openEventStore: async (config: Config): Promise<EventStore> => {
-      const { connection, eventStore } = mongodbStores(realMode(config), depsOf(config));
+    makeBus: (config: Config): MessageBus => rabbitmqBus(realMode(config), { ...deps, config }),
+    connectEventStore: async (
+      mongodbUrl: string,
+    ): Promise<Pick<EventStore, 'readAll' | 'readStream' | 'headPosition' | 'typeVersions' | 'close'>> => {
+      const { connection, eventStore } = mongodbStores(mongodbUrl, deps);
       const timeout = AbortSignal.timeout(storeTimeoutMs);
       await connection.connect(timeout).catch((error: unknown) => {
         if (!timeout.aborted) throw error;
@@ -213,7 +215,7 @@ export const composeForCli = () => {
           'MongoDB did not answer in time; check MONGODB_URL and that it runs',
         );
       });
-      await eventStore.open();
+      // Not opened: who looks at a database, perhaps a wrong or an old one, changes nothing there.
       return {
         ...eventStore,
         close: async () => {

@@ -97,13 +97,13 @@ export type Config = DeepReadonly<Omit<Parsed, 'rabbitmq' | 'mongodb'>> & {
 };
 
 /** The contract's own names; every other setting is `WARREN_<SECTION>_<KEY>`. */
-const contractNames: Readonly<Record<string, readonly [string, string]>> = {
+const contractNames = {
   RABBITMQ_URL: ['rabbitmq', 'url'],
   MONGODB_URL: ['mongodb', 'url'],
   HTTP_PORT: ['http', 'port'],
   HTTP_HOST: ['http', 'host'],
   LOG_LEVEL: ['log', 'level'],
-};
+} as const satisfies Readonly<Record<string, readonly [string, string]>>;
 
 /** `commands`, `maxMessageBytes` → `WARREN_COMMANDS_MAX_MESSAGE_BYTES`. */
 const environmentName = (section: string, key: string): string =>
@@ -179,11 +179,25 @@ export const loadConfig = (environment: NodeJS.ProcessEnv = process.env): Config
   return freeze({ ...rest, mode, httpPortGiven: (environment['HTTP_PORT'] ?? '') !== '' });
 };
 
+/** From the environment or else the files; undefined: not set. */
+const urlOf = (name: 'RABBITMQ_URL' | 'MONGODB_URL', environment: NodeJS.ProcessEnv): unknown => {
+  const [section, key] = contractNames[name];
+  return (environment[name] ?? '') === '' ? readFiles(environment)[section]?.[key] : environment[name];
+};
+
+/** Which URLs are set at all, be it wrongly, for what may do with one of them. @throws WarrenError CONFIG */
+export const givenUrls = (environment: NodeJS.ProcessEnv = process.env) => ({
+  rabbitmq: urlOf('RABBITMQ_URL', environment) !== undefined,
+  mongodb: urlOf('MONGODB_URL', environment) !== undefined,
+});
+
 /** MONGODB_URL alone, for what works on the database and needs no broker. @throws WarrenError CONFIG */
 export const loadMongodbUrl = (environment: NodeJS.ProcessEnv = process.env): string => {
-  const given = environment['MONGODB_URL'] ?? '';
-  const url = given === '' ? readFiles(environment)['mongodb']?.['url'] : given;
-  if (url === undefined) throw new WarrenError('CONFIG', 'MONGODB_URL: not set; name the server to work on');
+  const url = urlOf('MONGODB_URL', environment);
+  if (url === undefined) {
+    const example = 'mongodb://127.0.0.1:27017/warren?directConnection=true';
+    throw new WarrenError('CONFIG', `MONGODB_URL: not set; set it to the server to work on, such as '${example}'`);
+  }
   const parsed = mongodbUrl.safeParse(url);
   if (parsed.success) return parsed.data;
   throw new WarrenError('CONFIG', `MONGODB_URL: ${parsed.error.issues.map(({ message }) => message).join('; ')}`);

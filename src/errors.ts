@@ -17,7 +17,7 @@ export const errorTable = {
   },
   LOG_BROKEN: {
     meaning: 'Two events that follow each other in the store are not at positions that do',
-    next: 'the reader stops; somebody else wrote to collection events or deleted from it',
+    next: 'the reader stops, a relay leaves the range; somebody else wrote to collection events or deleted from it',
   },
   STORE_CHANGED: {
     meaning: 'A checkpoint belongs to another store, so its position means nothing here',

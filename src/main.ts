@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCli } from './cli/cli.js';
 import { composeForCli, makeProofStore } from './compose.js';
-import { loadConfig, loadMongodbUrl } from './config.js';
+import { givenUrls, loadConfig, loadMongodbUrl } from './config.js';
 import { asError, hasCode, WarrenError } from './errors.js';
 import { runRole } from './lifecycle.js';
 import { makeLogger } from './logger.js';
@@ -65,6 +65,7 @@ const exitCode = await runCli(
     version,
     loadConfig,
     loadMongodbUrl,
+    givenUrls,
     makeProofStore,
     ownCommand: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
     startRole,

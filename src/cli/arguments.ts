@@ -4,13 +4,24 @@ import { parseDuration } from '../core/duration.js';
 
 /** Parsers of argument texts, for commander: what they throw becomes a usage error that names the argument. */
 
-export const wholeNumber = (text: string): number => {
-  const number = Number(text);
-  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(number)) {
-    throw new InvalidArgumentError('It must be a whole number, 0 or more.');
-  }
-  return number;
-};
+/** Digits only: `Number` would read nothing as 0. */
+const digits = (text: string): number => (/^\d{1,16}$/.test(text) ? Number(text) : NaN);
+
+/** What the operation takes for it; its schema's description says in words what that is. */
+const taken =
+  (parse: (text: string) => unknown) =>
+  <T>(schema: z.ZodType<T>) =>
+  (text: string): T => {
+    const parsed = schema.safeParse(parse(text));
+    if (parsed.success) return parsed.data;
+    throw new InvalidArgumentError(`It must be ${schema.description ?? 'something else'}.`);
+  };
+
+export const textOf = taken((text) => text);
+export const numberOf = taken((text) => (text.trim() === '' ? NaN : Number(text)));
+export const wholeNumberOf = taken(digits);
+
+export const wholeNumber = wholeNumberOf(z.int().min(0).describe('a whole number, 0 or more'));
 
 export const time = (text: string): Date => {
   const parsed = z.iso.datetime({ offset: true }).safeParse(text);

@@ -2,7 +2,7 @@ import type { RecordedEvent } from '../core/message.js';
 import type { Config } from '../config.js';
 import { asError, WarrenError } from '../errors.js';
 import type { ReadAllOptions } from '../event-store/event-store.js';
-import type { EventSource } from './events.js';
+import { silentBell, type EventSource } from './events.js';
 import { exitCodes } from './exit-codes.js';
 import type { Sender } from './send.js';
 
@@ -77,6 +77,6 @@ export const makeHttpEventSource = (url: string): EventSource => {
       for await (const { position } of readAll({ afterPosition: head })) head = position;
       return head;
     },
-    bellFor: () => () => ({ stop: async () => undefined }),
+    bellFor: () => silentBell,
   };
 };

@@ -4,7 +4,7 @@ import type { CheckedShape } from '../operations/check-events.js';
 import { exitCodes, type ExitCode } from './exit-codes.js';
 
 export type EventsCheckDeps = {
-  /** @throws WarrenError CONFIG, there is no store to check; STORE_UNAVAILABLE */
+  /** @throws WarrenError CONFIG, MONGODB_URL is not set or wrong; STORE_UNAVAILABLE */
   readonly check: () => Promise<readonly CheckedShape[]>;
   readonly print: (text: string) => Promise<boolean>;
   readonly complain: (text: string) => void;
@@ -22,6 +22,7 @@ const lineOf = (shape: CheckedShape): string => {
 };
 
 const helpText = `
+Needs MONGODB_URL and no broker, changes nothing; an embedded process has current events only, so there is none to check.
 Exit code 1: the store holds events that this version of the code cannot read.
 
 Examples:
@@ -38,6 +39,7 @@ export const eventsCheckCommand = ({ check, print, complain, exit }: EventsCheck
     .action(async ({ json }: { readonly json?: true }) => {
       const shapes = await check();
       for (const shape of shapes) await print(`${json ? JSON.stringify(shape) : lineOf(shape)}\n`);
+      if (shapes.length === 0) complain('The store holds no events; if it should, check the database in MONGODB_URL');
       const lost = shapes.filter(({ path }) => path === null);
       if (lost.length === 0) return;
       complain(

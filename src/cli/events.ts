@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { RecordedEvent } from '../core/message.js';
 import type { EventStore } from '../event-store/event-store.js';
+import { WarrenError } from '../errors.js';
 import { follow, type Bell } from '../event-store/follower.js';
 import { list, wholeNumber } from './arguments.js';
 
@@ -9,6 +10,9 @@ export type EventSource = Pick<EventStore, 'readAll' | 'headPosition'> & {
   /** Rings when events of these types were published; none given = all. */
   readonly bellFor: (types: readonly string[]) => Bell;
 };
+
+/** Where nothing tells that there is something new; following polls. */
+export const silentBell: Bell = () => ({ stop: async () => undefined });
 
 export type EventsDeps = {
   /** Runs `use` with a source, and closes what it opened. */
@@ -49,14 +53,27 @@ const eventJson = (event: RecordedEvent): string => JSON.stringify(event);
 const helpText = (types: readonly string[]): string => `
 Event types: ${types.join(', ')}
 
+Needs MONGODB_URL, and RABBITMQ_URL only to --follow without delay; changes nothing in either. Without both it asks the
+process that runs embedded on HTTP_HOST and HTTP_PORT.
+
 Examples:
   $ warren events                                 all there are
   $ warren events --after 100 --type order.paid   those after position 100, of one type
   $ warren events --follow --json | jq .payload   and go on with those that come`;
 
+/** Positions of all types are 1, 2, 3, …: who leaves one out tells readers that there is nothing. */
+const refuseHole = (last: number, position: number): void => {
+  if (position === last + 1) return;
+  throw new WarrenError(
+    'LOG_BROKEN',
+    `After position ${last} the store gave position ${position}; see who else writes to collection events`,
+  );
+};
+
 /**
  * Prints events in position order, each once. What is stored comes first and outside of following, so that a store
  * which does not answer from the start is an error at once; later on it is waited for.
+ * @throws WarrenError LOG_BROKEN: of all types, the next event is not at the next position
  */
 export const printEvents = async (source: EventSource, options: Options, deps: Omit<EventsDeps, 'withEventSource'>) => {
   const format = options.json ? eventJson : eventLine;
@@ -75,14 +92,17 @@ export const printEvents = async (source: EventSource, options: Options, deps: O
   };
 
   if (left === 0) return;
+  // A broker that is configured wrongly is an error before the first event, not after the last.
+  const bell = signal && source.bellFor(options.type ?? []);
   for await (const event of source.readAll({ ...selection, afterPosition, limit: left })) {
+    if (!options.type) refuseHole(afterPosition, event.position);
     if (!(await print(event))) return;
   }
-  if (!signal) return;
+  if (!signal || !bell) return;
   const onOutage = (error: Error): void => {
     deps.complain(`${error.message}; waiting for it to come back`);
   };
-  const follower = { eventStore: source, bell: source.bellFor(options.type ?? []), pollMs, onOutage };
+  const follower = { eventStore: source, bell, pollMs, onOutage };
   for await (const event of follow(follower, { ...selection, afterPosition, signal })) {
     if (!(await print(event))) return;
   }

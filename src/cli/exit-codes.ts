@@ -5,6 +5,8 @@ export const exitCodes = {
   /** The answer is no: rejected, conflict or invalid. */
   refused: 1,
   usage: 64,
+  /** What is stored is damaged, or of a shape that this version of the code does not know. */
+  data: 65,
   /** Broker, database or process did not answer; nothing is wrong with what was asked. */
   unavailable: 69,
   internal: 70,

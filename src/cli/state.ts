@@ -1,6 +1,6 @@
 import { Argument, Command, Option } from 'commander';
-import type { AggregateState } from '../operations/aggregate-state.js';
-import { time, wholeNumber } from './arguments.js';
+import { aggregateStateInput, type AggregateState } from '../operations/aggregate-state.js';
+import { textOf, time, wholeNumberOf } from './arguments.js';
 
 export type StateDeps = {
   /** @throws WarrenError NOT_FOUND, and what the store throws */
@@ -21,6 +21,7 @@ const stateLine = ({ aggregateType, aggregateId, version, time, state }: Aggrega
   `${aggregateType}/${aggregateId}@${version} ${time.toISOString()} ${JSON.stringify(state)}`;
 
 const helpText = `
+Needs MONGODB_URL and no broker, changes nothing; what an embedded process holds cannot be asked for.
 Times are of the clocks of the workers that stored the events; where those differ, so does the state at a time.
 
 Examples:
@@ -34,8 +35,12 @@ export const stateCommand = ({ stateOf, aggregateTypes, print }: StateDeps): Com
     .summary('show the state of an aggregate, now or then')
     .description('One line: stream@version, time of that version, state. Folded from the events alone.')
     .addArgument(new Argument('<aggregateType>', 'type of the aggregate').choices(aggregateTypes))
-    .argument('<aggregateId>', 'its id')
-    .addOption(new Option('--version <n>', 'the state after this version').argParser(wholeNumber).conflicts('at'))
+    .argument('<aggregateId>', 'its id', textOf(aggregateStateInput.shape.aggregateId))
+    .addOption(
+      new Option('--version <n>', 'the state after this version, 1 or more')
+        .argParser(wholeNumberOf(aggregateStateInput.shape.version))
+        .conflicts('at'),
+    )
     .addOption(new Option('--at <time>', 'the state at this time').argParser(time))
     .option('--json', 'as a JSON document')
     .addHelpText('after', helpText)

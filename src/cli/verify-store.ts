@@ -1,7 +1,7 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { verifyStoreInput, type VerifyStoreInput } from '../operations/verify-store.js';
 import type { Verdict } from '../proof/verdict.js';
-import { wholeNumber } from './arguments.js';
+import { numberOf, wholeNumberOf } from './arguments.js';
 import { exitCodes, type ExitCode } from './exit-codes.js';
 
 export type VerifyStoreDeps = {
@@ -16,20 +16,14 @@ export type VerifyStoreDeps = {
   readonly exit: (code: ExitCode) => void;
 };
 
-const optionOf =
-  (key: keyof VerifyStoreInput, parse: (text: string) => number) =>
-  (text: string): number => {
-    const parsed = verifyStoreInput.shape[key].safeParse(parse(text));
-    if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join('; '));
-    return parsed.data ?? 0;
-  };
+const { minutes, writers, seed } = verifyStoreInput.shape;
 
 const helpText = `
 Needs MONGODB_URL and no broker. The database is one of its own, warren_verify_<time>_<random>, dropped at the end and
 kept, with the history, when something was violated. Exit code 0: nothing was; 1: the first violation is spelled out.
 
 Examples:
-  $ MONGODB_URL=mongodb://db-1,db-2,db-3/?replicaSet=rs0 warren verify-store --minutes 10
+  $ MONGODB_URL='mongodb://db-1,db-2,db-3/?replicaSet=rs0' warren verify-store --minutes 10
   $ warren verify-store --seed 4711        the workload and the schedule of kills of an earlier run`;
 
 /** `warren verify-store` */
@@ -37,9 +31,9 @@ export const verifyStoreCommand = ({ verify, interrupted, print, exit }: VerifyS
   new Command('verify-store')
     .summary('prove the event store on your MongoDB, under kills')
     .description('Lets processes write, relay and read while they are killed and stopped, then checks every guarantee.')
-    .option('--minutes <n>', 'how long', optionOf('minutes', Number), 1)
-    .option('--writers <n>', 'how many processes write', optionOf('writers', wholeNumber), 8)
-    .option('--seed <n>', 'repeats a run, but for what the clock decides', optionOf('seed', wholeNumber))
+    .option('--minutes <n>', `how long, ${minutes.description}`, numberOf(minutes), 1)
+    .option('--writers <n>', `how many processes write, ${writers.description}`, wholeNumberOf(writers), 8)
+    .option('--seed <n>', `repeats a run, but for what the clock decides; ${seed.description}`, wholeNumberOf(seed))
     .addHelpText('after', helpText)
     .action(async (input: VerifyStoreInput) => {
       const say = (line: string): void => void print(`${line}\n`);

@@ -23,7 +23,7 @@ export type AppendOutcome =
     }
   /** This command id was stored before: the first command's events and digest. */
   | ({ readonly status: 'duplicate' } & StoredCommand)
-  /** The database will never take it, such as an event over 16 MB; trying again gives the same. */
+  /** Wrong by itself (no events, a type without a name), or the database will never take it, such as an event over 16 MB. */
   | { readonly status: 'unstorable'; readonly error: Error };
 
 /** What the store knows of a command that took effect. `commandDigest` is null where the writer gave none. */

@@ -9,6 +9,7 @@ import type {
   StoredCommand,
   TypeVersion,
 } from './event-store.js';
+import { unstorableReason } from './unstorable.js';
 
 type Deps = { readonly now: () => Date; readonly newId: () => string };
 
@@ -77,10 +78,12 @@ export const makeMemoryEventStore = ({ now, newId }: Deps): EventStore => {
       const stored = commands.get(commit.metadata.commandId);
       const actualVersion = streams.get(key)?.length ?? 0;
       const broken = brokenFrom.get(key) ?? Number.POSITIVE_INFINITY;
-      if (!stored && expectedVersion === actualVersion && expectedVersion < broken) {
+      const reason = unstorableReason(commit);
+      if (reason === null && !stored && expectedVersion === actualVersion && expectedVersion < broken) {
         return { status: 'appended', events: record(commit) };
       }
-      brokenFrom.set(key, Math.min(broken, expectedVersion + commit.events.length));
+      if (commit.events.length > 0) brokenFrom.set(key, Math.min(broken, expectedVersion + commit.events.length));
+      if (reason !== null) return { status: 'unstorable', error: new Error(reason) };
       return stored
         ? { status: 'duplicate', ...stored }
         : { status: 'conflict', stream, expectedVersion, actualVersion };

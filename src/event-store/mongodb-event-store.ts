@@ -37,6 +37,7 @@ export const makeMongodbEventStore = ({ connection, now, newId, log, onUnknownOu
       collections,
       now,
       bypassValidation: () => opened?.mayBypassValidation ?? false,
+      onCommitted: reads.advance,
     }),
     headPosition: reads.headPosition,
     versionsOf: reads.versionsOf,
@@ -72,10 +73,13 @@ export const makeMongodbEventStore = ({ connection, now, newId, log, onUnknownOu
     findByCommand: reads.findByCommand,
     headPosition: reads.headPosition,
     count: reads.count,
-    typeVersions: reads.typeVersions,
+    typeVersions: () => reads.typeVersions(),
     storeId: async () => (opened ?? (await open())).id,
     outbox: makeOutbox(collections),
     snapshots: makeSnapshots(collections),
-    close: groupCommit.close,
+    close: async () => {
+      await groupCommit.close();
+      reads.close();
+    },
   };
 };

@@ -79,6 +79,9 @@ const isSocketError = (error: unknown): boolean =>
 const isStumbledCommit = (error: unknown): boolean =>
   error instanceof TypeError && error.message.includes('hasErrorLabel is not a function');
 
+/** A reader that came before any worker, which makes the indexes. The code, BadValue, is that of many other things. */
+const isWithoutIndex = (error: MongoError): boolean => error.code === 2 && error.message.includes('hint provided');
+
 export const failureOf = (error: unknown): MongodbFailure => {
   // Translated already.
   if (hasCode(error, 'STORE_UNAVAILABLE')) return 'unavailable';
@@ -92,7 +95,7 @@ export const failureOf = (error: unknown): MongodbFailure => {
   if (error.hasErrorLabel('UnknownTransactionCommitResult')) return 'unknownCommit';
   if (error.code === 11000) return 'duplicateKey';
   if (error.code === 112) return 'writeConflict';
-  if (unusableCodes.has(error.code)) return 'unusable';
+  if (unusableCodes.has(error.code) || isWithoutIndex(error)) return 'unusable';
   if (
     error instanceof MongoNetworkError ||
     error instanceof MongoServerSelectionError ||

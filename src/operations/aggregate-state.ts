@@ -5,12 +5,13 @@ import { foldStored } from '../core/upcast.js';
 import { WarrenError } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 
+/** The descriptions say in words what is taken, for whoever is asked for it. */
 export const aggregateStateInput = z
   .strictObject({
     aggregateType: shortText,
-    aggregateId: shortText,
+    aggregateId: shortText.describe('1 to 200 characters, at most 255 bytes, no control characters'),
     /** The state after this version of the stream. */
-    version: z.int().min(1).optional(),
+    version: z.int().min(1).optional().describe('a whole number, 1 or more'),
     /** The state at this time. */
     at: z.date().optional(),
   })

@@ -4,11 +4,12 @@ import type { MakeProofStore } from '../proof/proof-store.js';
 import { runProof } from '../proof/proof.js';
 import type { Verdict } from '../proof/verdict.js';
 
+/** The descriptions say in words what is taken, for whoever is asked for it. */
 export const verifyStoreInput = z.strictObject({
-  minutes: z.number().min(0.1).max(1_440).default(1),
-  writers: z.int().min(1).max(64).default(8),
+  minutes: z.number().min(0.1).max(1_440).default(1).describe('a number from 0.1 to 1440'),
+  writers: z.int().min(1).max(64).default(8).describe('a whole number from 1 to 64'),
   /** Repeats the workload and the schedule of kills; one of its own when absent. */
-  seed: z.int().min(0).optional(),
+  seed: z.int().min(0).optional().describe('a whole number, 0 or more'),
 });
 
 export type VerifyStoreInput = z.input<typeof verifyStoreInput>;

@@ -5,8 +5,14 @@ import { flawOf, placeOf } from './label.js';
 import type { Violation } from './verdict.js';
 import { streamOf } from './workload.js';
 
-const conflictFlaw = (intent: Intent, outcome: Extract<AppendOutcome, { status: 'conflict' }>, isBroken: boolean) => {
+const conflictFlaw = (
+  intent: Intent,
+  outcome: Extract<AppendOutcome, { status: 'conflict' }>,
+  isBroken: boolean,
+  knownVersion: number,
+) => {
   const { expectedVersion, actualVersion } = outcome;
+  if (actualVersion < knownVersion) return `the stream was known to have version ${knownVersion}`;
   if (expectedVersion !== intent.expectedVersion) return `it was sent with expected version ${intent.expectedVersion}`;
   return expectedVersion === actualVersion && !isBroken ? 'the versions are the same' : null;
 };
@@ -27,10 +33,14 @@ const storedFlaw = (intent: Intent, { events }: Extract<AppendOutcome, { events:
   return null;
 };
 
-/** What is wrong with the answers of `append` by themselves, one sentence each. */
+/**
+ * What is wrong with the answers of `append` by themselves, one sentence each.
+ * @param knownVersionOf the version that a stream was known to have before the call
+ */
 export const outcomeViolations = (
   intents: readonly Intent[],
   outcomes: readonly AppendOutcome[],
+  knownVersionOf: (intent: Intent) => number = () => 0,
 ): readonly Violation[] => {
   if (outcomes.length !== intents.length) {
     return [{ guarantee: 'G2', text: `${intents.length} commits got ${outcomes.length} outcomes` }];
@@ -52,7 +62,7 @@ export const outcomeViolations = (
           : [{ guarantee: outcome.status === 'appended' ? 'G3' : 'G1', text: `${said}, but ${flaw}` }];
       }
       case 'conflict': {
-        const flaw = conflictFlaw(intent, outcome, isBroken);
+        const flaw = conflictFlaw(intent, outcome, isBroken, knownVersionOf(intent));
         const versions = `(expected ${outcome.expectedVersion}, actual ${outcome.actualVersion})`;
         return flaw === null ? [] : [{ guarantee: 'G3', text: `${said} ${versions}, but ${flaw}` }];
       }

@@ -94,18 +94,20 @@ export const runWriter = async (context: ChildContext): Promise<void> => {
   };
 
   const work = async (call: readonly Intent[]): Promise<void> => {
+    const known = new Map(call.map((intent) => [streamOf(intent), workload.versionOf(streamOf(intent))]));
     const outcomes = await append(call);
     history.note({
       do: 'outcomes',
       outcomes: outcomes.flatMap((outcome, at) => (call[at] ? notedOutcome(call[at], outcome) : [])),
     });
-    for (const { guarantee, text } of outcomeViolations(call, outcomes)) violated(guarantee, text);
+    const flaws = outcomeViolations(call, outcomes, (intent) => known.get(streamOf(intent)) ?? 0);
+    for (const { guarantee, text } of flaws) violated(guarantee, text);
     const appended = learnFrom(call, outcomes);
     context.progress({ commits });
     const [first] = call;
     if (first && random.chance(0.1)) await readBack(first);
     if (appended.length === 0 || random.chance(0.15)) return;
-    await publisher.publishAppended(appended);
+    await publisher.publishAppended(appended, new Date());
   };
 
   /** Keeps to about the events a second of the settings. */

@@ -134,7 +134,7 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   const publishAll = async (events: readonly RecordedEvent[]): Promise<void> => {
     if (events.length === 0) return;
     reached('after-append');
-    await publisher.publishAppended(events, () => {
+    await publisher.publishAppended(events, now(), () => {
       telemetry.eventsPublished(events.length);
       reached('after-publish');
     });

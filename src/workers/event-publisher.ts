@@ -22,15 +22,22 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
   /** A third: one try to keep may fail. */
   const keepEveryMs = Math.max(1, Math.floor(olderThanMs / 3));
 
-  const publish = async (events: readonly RecordedEvent[]): Promise<void> => {
+  /** Waits for the broker, or gives up after so many tries in a row of which it confirmed nothing. */
+  const publish = async (events: readonly RecordedEvent[], triesInVain = Infinity): Promise<void> => {
     const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
-    let unconfirmed = events.map((event) => eventMessage(event, storeId));
+    let unconfirmed = events;
+    let inVain = 0;
     await patience('BROKER_UNAVAILABLE', async () => {
-      const outcomes = await bus.publish(unconfirmed);
-      unconfirmed = unconfirmed.filter((_, at) => outcomes[at] !== 'confirmed');
-      if (unconfirmed.length > 0) {
-        throw new WarrenError('BROKER_UNAVAILABLE', `${unconfirmed.length} events are not confirmed by the broker`);
-      }
+      const outcomes = await bus.publish(unconfirmed.map((event) => eventMessage(event, storeId)));
+      const left = unconfirmed.filter((_, at) => outcomes[at] !== 'confirmed');
+      inVain = left.length < unconfirmed.length ? 0 : inVain + 1;
+      unconfirmed = left;
+      const [first] = left;
+      if (!first) return;
+      const failure = `${left.length} events, the first at position ${first.position}, are not confirmed by the broker`;
+      // Without the code, since patience goes on with that.
+      if (inVain >= triesInVain) throw new Error(`${failure} after ${inVain} tries; they stay in the outbox`);
+      throw new WarrenError('BROKER_UNAVAILABLE', failure);
     });
   };
 
@@ -45,11 +52,16 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
    * Who is stopped (SIGSTOP, a blocked event loop) or cut off from the database for `olderThanMs` is overtaken all the
    * same, since nothing tells it from the dead: both publish then, and consumers absorb it.
    */
-  const keeping = async (ranges: ReadonlySet<PositionRange>, work: () => Promise<void>): Promise<void> => {
+  const keeping = async (
+    ranges: ReadonlySet<PositionRange>,
+    work: () => Promise<void>,
+    areOld = false,
+  ): Promise<void> => {
     const keep = async (): Promise<void> => {
       if (ranges.size > 0) await eventStore.outbox.keep([...ranges]);
     };
     // What fails here is tried again at the next time, and shows itself when the ranges are forgotten.
+    if (areOld) await keep().catch(() => undefined);
     const keeper = everyInterval(keepEveryMs, keep, () => undefined);
     try {
       await work();
@@ -61,26 +73,38 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
   return {
     publish,
 
-    /** What this process has just appended; `onPublished` is called once all is confirmed, before it is forgotten. */
-    publishAppended: (events: readonly RecordedEvent[], onPublished: () => void = () => undefined): Promise<void> => {
+    /**
+     * What this process has just appended, in position order; `now` by the clock that gave the timestamps. `onPublished`
+     * is called once all is confirmed, before it is forgotten.
+     */
+    publishAppended: (
+      events: readonly RecordedEvent[],
+      now: Date,
+      onPublished: () => void = () => undefined,
+    ): Promise<void> => {
       const ranges = rangesOf(events.map(({ position }) => position));
-      return keeping(new Set(ranges), async () => {
+      // A range ages from before its commit, which may take longer than relays wait.
+      const ageMs = now.getTime() - (events[0]?.timestamp ?? now).getTime();
+      const work = async (): Promise<void> => {
         await publish(events);
         onPublished();
         await forget(ranges);
-      });
+      };
+      return keeping(new Set(ranges), work, ageMs >= keepEveryMs);
     },
 
-    /** What this process took over, one range after the other: `publishRange` publishes all of it, then it is forgotten. */
+    /**
+     * What this process took over, one range after the other. What `publishRange` published all of is forgotten; where it
+     * says false the range is left, and kept no more, so that it is taken over again when it is old.
+     */
     publishTaken: (
       ranges: readonly PositionRange[],
-      publishRange: (range: PositionRange) => Promise<void>,
+      publishRange: (range: PositionRange) => Promise<boolean>,
     ): Promise<void> => {
       const left = new Set(ranges);
       return keeping(left, async () => {
         for (const range of ranges) {
-          await publishRange(range);
-          await forget([range]);
+          if (await publishRange(range)) await forget([range]);
           left.delete(range);
         }
       });

@@ -1,6 +1,7 @@
 import { aggregateIdsOf, foldKeyed, onStored, type StoredFold } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { KeyedProjection } from '../core/projection.js';
+import { hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { lagging } from '../read-store/applied.js';
 import type { ReadStore } from '../read-store/read-store.js';
@@ -75,6 +76,8 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
   let applied = new Set<number>();
   /** Compared up to here, but for aggregates that cannot be applied: those keep the checkpoint where it is. */
   let passed = 0;
+  /** What failed in the last comparison: aggregate and why. */
+  let failedBefore: ReadonlySet<string> = new Set();
   let comparisons = 0;
 
   /** Did this worker itself apply every event there is? Then there is nothing to compare, and no event is read again. */
@@ -84,7 +87,13 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
     return own === (await eventStore.count({ afterPosition, toPosition, types }));
   };
 
-  type Compared = { readonly to: number; readonly failure?: Error };
+  type Compared = { readonly to: number; readonly failures: ReadonlyMap<string, Error> };
+
+  const kindOf = ([aggregateId, error]: readonly [string, Error]): string => `${aggregateId}: ${error.message}`;
+
+  /** Would the next comparison fail again? What failed once may have been a race, and is healed by then. */
+  const isLasting = (failure: readonly [string, Error]): boolean =>
+    hasCode(failure[1], 'UNKNOWN_EVENT') || failedBefore.has(kindOf(failure));
 
   /** Compares one page and heals what is behind, as far as it can be applied. */
   const comparePage = async (afterPosition: number, toPosition: number): Promise<Compared> => {
@@ -92,18 +101,18 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
     const range = { afterPosition, toPosition, types, limit: pageSize };
     for await (const event of eventStore.readAll(range)) page.push(event);
     const behind = await lagging(page, readStore, projection.name);
-    let failure: Error | undefined;
+    const failures = new Map<string, Error>();
     if (behind.length > 0) {
       const tails = behind.map(({ applied: afterVersion, ...stream }) => ({ stream, afterVersion }));
       for await (const missing of eventStore.readTails(tails)) {
         const failing = await applyApart(missing, (events) => applyEvents(fold, deps, events));
         const healed = missing.filter(({ aggregateId }) => !failing.has(aggregateId)).length;
         if (healed > 0) onHealed(healed);
-        failure ??= failing.values().next().value;
+        for (const [id, error] of failing) failures.set(id, error);
       }
     }
     const to = page.length < pageSize ? toPosition : (page.at(-1)?.position ?? toPosition);
-    return failure ? { to, failure } : { to };
+    return { to, failures };
   };
 
   return {
@@ -119,24 +128,31 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
       if (comparisons % startOverEvery === 0) passed = 0;
       let checkpoint = await readCheckpoint();
       let from = Math.max(checkpoint ?? 0, passed);
-      let failure: Error | undefined;
+      const failed = new Map<string, Error>();
+      /** Is there a page before that the next comparison looks at again? */
+      let comesAgain = false;
       while (from < position && !signal.aborted) {
-        const page: Compared = (await appliedAll(from, position))
-          ? { to: position }
+        const { to, failures }: Compared = (await appliedAll(from, position))
+          ? { to: position, failures: new Map() }
           : await comparePage(from, position);
-        failure ??= page.failure;
-        if (page.failure || passed > (checkpoint ?? 0)) {
-          passed = page.to;
+        for (const failure of failures) failed.set(kindOf(failure), failure[1]);
+        comesAgain ||= ![...failures].every(isLasting);
+        if (comesAgain) {
+          // The pages behind are healed all the same.
+        } else if (failures.size > 0 || passed > (checkpoint ?? 0)) {
+          passed = to;
         } else {
-          const next = { position: page.to, storeId: await eventStore.storeId() };
+          const next = { position: to, storeId: await eventStore.storeId() };
           const write = { name: projection.name, onlyIf: checkpoint, checkpoint: next };
           // Stale: another worker compared the same range, and goes on.
           if ((await readStore.write({ documents: [], checkpoint: write })) === 'stale') break;
-          checkpoint = page.to;
+          checkpoint = to;
         }
-        from = page.to;
+        from = to;
       }
+      failedBefore = new Set(failed.keys());
       applied = new Set([...applied].filter((each) => each > position));
+      const [failure] = failed.values();
       if (failure) throw failure;
     },
   };

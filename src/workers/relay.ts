@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../core/message.js';
+import { asError, WarrenError } from '../errors.js';
 import type { EventStore, PositionRange } from '../event-store/event-store.js';
 import type { Logger } from '../logger.js';
 import type { MessageBus } from '../messaging/message-bus.js';
@@ -20,10 +21,15 @@ type Deps = {
 const rangesAtOnce = 10;
 /** Events in memory: a range is what one append stored, which may be much. */
 const eventsAtOnce = 500;
+/** Of events of which the broker confirms none; then those behind them have their turn. */
+const triesInVain = 3;
 
 /**
  * Publishes what an interrupted worker left in the outbox, in position order. Leaves to a live worker, and to another
  * relay, what they keep. A relay killed after taking ranges over leaves them for the next, `olderThanMs` later.
+ *
+ * A range that cannot be published stays in the outbox and stops no other: it is young again and so behind all that wait,
+ * until it is taken over anew. With a broker that is away this ends as waiting does, since each try waits for it.
  */
 export const makeRelay = (deps: Deps): Worker => {
   const { eventStore, settings, telemetry, log } = deps;
@@ -38,14 +44,27 @@ export const makeRelay = (deps: Deps): Worker => {
   const publishRange = async ({ first, last }: PositionRange): Promise<void> => {
     let page: RecordedEvent[] = [];
     const publishPage = async (): Promise<void> => {
-      await publisher.publish(page);
+      await publisher.publish(page, triesInVain);
       telemetry.eventsRelayed(page.length);
       page = [];
     };
+    let next = first;
+    // To forget a range of which less was read would lose the rest for all who listen.
+    const checkNext = (position: number): void => {
+      if (position === next) return;
+      const found = `${next - first} events in order, then ${position > last ? 'no more' : `position ${position}`}`;
+      throw new WarrenError(
+        'LOG_BROKEN',
+        `Of positions ${first} to ${last} the store gave ${found}; see who else writes to collection events`,
+      );
+    };
     for await (const event of eventStore.readAll({ afterPosition: first - 1, toPosition: last })) {
+      checkNext(event.position);
+      next += 1;
       page.push(event);
       if (page.length === eventsAtOnce) await publishPage();
     }
+    checkNext(last + 1);
     if (page.length > 0) await publishPage();
     log.info({ first, last }, 'published what an interrupted worker left');
   };
@@ -54,7 +73,21 @@ export const makeRelay = (deps: Deps): Worker => {
     const ranges = await eventStore.outbox.takeOver(settings.olderThanMs, rangesAtOnce);
     working = true;
     firstRun();
-    if (ranges.length > 0) await publisher.publishTaken(ranges, publishRange);
+    if (ranges.length === 0) return 0;
+    let failure: Error | undefined;
+    await publisher.publishTaken(ranges, async (range) => {
+      try {
+        await publishRange(range);
+        return true;
+      } catch (error) {
+        // Each of the others may take its time to fail too, and the time to drain is short.
+        if (stopping) throw error;
+        log.warn({ err: error, ...range }, 'cannot publish what an interrupted worker left, leaves it for later');
+        failure ??= asError(error);
+        return false;
+      }
+    });
+    if (failure) throw failure;
     return ranges.length;
   };
 

@@ -1,10 +1,19 @@
 import { expect } from 'chai';
-import { MongoClient, type Db, type Document } from 'mongodb';
+import {
+  MongoClient,
+  ObjectId,
+  type CommandStartedEvent,
+  type Db,
+  type Document,
+  type Timestamp,
+  type TopologyDescriptionChangedEvent,
+} from 'mongodb';
 import { randomUUID } from 'node:crypto';
 import type { RecordedEvent } from '../../src/core/message.js';
 import { makeMongodbEventStore } from '../../src/event-store/mongodb-event-store.js';
 import type { EventStore } from '../../src/event-store/event-store.js';
 import { collectionsOf, toDocuments } from '../../src/event-store/mongodb/documents.js';
+import { makeReads, type Tail } from '../../src/event-store/mongodb/reads.js';
 import { makeLogger } from '../../src/logger.js';
 import { makeMongodbConnection } from '../../src/mongodb/connection.js';
 import { collect, commitOf, positionOf, streamOf, upTo, versionOf } from '../contract/event-store-fixtures.js';
@@ -259,13 +268,202 @@ describe('reads of the MongoDB event store', () => {
     expect(sumOf(commands, 'docsExamined')).to.be.lessThan(120);
   });
 
-  it('reads the log of a primary that is as far as what was seen before', async () => {
-    const commands = await profiled(async () => {
-      await store.headPosition();
-      await collect(store.readAll({ limit: 1 }));
+  describe('finds what was acknowledged, though another primary was elected:', () => {
+    let client: MongoClient;
+    let watched: EventStore;
+    let reads: ReturnType<typeof makeReads>;
+    /** On the log, since a test began. */
+    let commands: CommandStartedEvent[];
+    let committedAt: Timestamp | undefined;
+
+    before(async () => {
+      client = await MongoClient.connect(services.mongodbUrl, {
+        appName,
+        monitorCommands: true,
+        readConcern: { level: 'majority' },
+        writeConcern: { w: 'majority' },
+      });
+      client.on('commandStarted', (event) => {
+        if (event.command['find'] === 'events' || event.command['aggregate'] === 'events') commands.push(event);
+      });
+      client.on('commandSucceeded', ({ commandName, reply }) => {
+        if (commandName === 'commitTransaction') committedAt = (reply as { operationTime: Timestamp }).operationTime;
+      });
+      const connection = { client, db: client.db(db.databaseName), connect: () => Promise.resolve() };
+      watched = makeMongodbEventStore({
+        connection: { ...connection, close: () => Promise.resolve() },
+        now: () => new Date(),
+        newId: () => randomUUID(),
+        log,
+      });
     });
-    const times = commands.map(({ command }) => ((command as Document)['readConcern'] as Document)['afterClusterTime']);
-    expect(times.length).to.be.greaterThan(2);
-    expect(times.filter((time) => time === undefined)).to.deep.equal([]);
+
+    beforeEach(() => {
+      commands = [];
+      reads = makeReads({ client, collections: collectionsOf(client.db(db.databaseName)) });
+    });
+
+    afterEach(() => {
+      reads.close();
+    });
+
+    after(async () => {
+      const listeners = client.listenerCount('topologyDescriptionChanged');
+      await watched.close();
+      expect(client.listenerCount('topologyDescriptionChanged')).to.equal(listeners - 1);
+      await client.close();
+    });
+
+    /** What the driver tells when it has found a primary. */
+    const elect = (term: number, address = 'm1:1'): void => {
+      const electionId = new ObjectId(term.toString(16).padStart(24, '0'));
+      const servers = new Map([
+        ['m0:1', { type: 'RSSecondary', address: 'm0:1', electionId: null }],
+        [address, { type: 'RSPrimary', address, electionId }],
+      ]);
+      const event = { newDescription: { servers } } as unknown as TopologyDescriptionChangedEvent;
+      client.emit('topologyDescriptionChanged', event);
+    };
+
+    const timeOf = ({ command }: CommandStartedEvent): Timestamp | undefined =>
+      (command['readConcern'] as { readonly afterClusterTime?: Timestamp }).afterClusterTime;
+
+    const levelOf = ({ command }: CommandStartedEvent): string => (command['readConcern'] as { level: string }).level;
+
+    const inAllWays = (): readonly (() => Promise<unknown>)[] => [
+      () => reads.headPosition(),
+      () => reads.versionsOf([{ stream: streamOf('a'), afterVersion: 19_999 }]),
+      () => reads.versionsOf([{ stream: streamOf('a'), afterVersion: 30_000 }]),
+      () => reads.findByCommand(['nobody']),
+      () => reads.count({ afterPosition: 19_000, toPosition: 20_000, types: ['rare'] }),
+      () => reads.typeVersions(),
+      () => collect(reads.readStream(streamOf('a'), { limit: 1 })),
+      () => collect(reads.readTails([{ stream: streamOf('a'), afterVersion: 19_999 }])),
+      () => collect(reads.readAll({ limit: 1 })),
+      () => collect(reads.readAll({ since: new Date(start + 19_999 * minuteMs) })),
+    ];
+
+    it("the first read with a primary waits until all that it has is a majority's, for 5 s at most", async () => {
+      for (const [at, read] of inAllWays().entries()) {
+        elect(at);
+        commands = [];
+        await read();
+        expect(commands.slice(0, 2).map(levelOf)).to.deep.equal(['local', 'majority']);
+        expect(commands.slice(0, 2).map(({ command }) => command['maxTimeMS'])).to.deep.equal([5000, 5000]);
+        const [, ...behind] = commands;
+        expect(behind.length).to.be.greaterThan(1);
+        expect(behind.map(timeOf)).not.to.include(undefined);
+        expect(new Set(behind.map(levelOf))).to.deep.equal(new Set(['majority']));
+      }
+    });
+
+    it('reads after the first ask for nothing else, and many share the first', async () => {
+      elect(1);
+      await Promise.all(upTo(20).map(() => reads.headPosition()));
+      expect(commands.map(levelOf).filter((level) => level === 'local')).to.have.lengthOf(1);
+      expect(commands).to.have.lengthOf(22);
+      commands = [];
+      elect(1);
+      await reads.findByCommand(['nobody']);
+      expect(commands).to.have.lengthOf(1);
+      elect(2);
+      await reads.findByCommand(['nobody']);
+      expect(commands).to.have.lengthOf(4);
+      elect(2, 'm2:1');
+      await reads.findByCommand(['nobody']);
+      expect(commands).to.have.lengthOf(7);
+    });
+
+    it('a read meanwhile starts again, and does not wait for the answer of the one before', async () => {
+      await reads.headPosition();
+      const types = ['rare'];
+      for (const [at, read] of [
+        () => reads.headPosition(),
+        () => reads.count({ afterPosition: 0, toPosition: 99, types }),
+        () => collect(reads.readStream(streamOf('a'), { limit: 1 })),
+      ].entries()) {
+        await fail({ times: 1 }, { failCommands: ['find', 'aggregate'], blockConnection: true, blockTimeMS: 2000 });
+        commands = [];
+        const started = Date.now();
+        const answer = read();
+        await eventually(() => {
+          expect(commands).to.have.lengthOf(1);
+        });
+        elect(at);
+        await answer;
+        expect(Date.now() - started).to.be.lessThan(1500);
+        expect(commands.slice(1, 3).map(levelOf)).to.deep.equal(['local', 'majority']);
+        expect(commands[3]?.commandName).to.equal(commands[0]?.commandName);
+      }
+    });
+
+    it('a reader of the newest, busy meanwhile, goes on behind what it was given', async () => {
+      const versions: number[] = [];
+      for await (const { version } of reads.readStream(streamOf('a'), { direction: 'backwards', limit: 2500 })) {
+        versions.push(version);
+        if (versions.length === 1500) elect(1);
+      }
+      expect(versions).to.deep.equal([...upTo(20_000).slice(17_500)].reverse());
+      const found: number[] = [];
+      for await (const page of reads.readTails([{ stream: streamOf('a'), afterVersion: 15_000 }])) {
+        found.push(...page.map(versionOf));
+        elect(found.length);
+      }
+      expect(found).to.deep.equal(upTo(20_000).slice(15_000));
+    });
+
+    it('says STORE_UNAVAILABLE when a new primary gets no majority in time', async () => {
+      await fail({ times: 1 }, { failCommands: ['find'], errorCode: 50 });
+      const thrown: unknown = await reads
+        .count({ afterPosition: 0, toPosition: 9, types: [] })
+        .catch((e: unknown) => e);
+      expect(thrown).to.include({ code: 'STORE_UNAVAILABLE' });
+      expect(await reads.count({ afterPosition: 0, toPosition: 10, types: ['rare'] })).to.equal(1);
+    });
+
+    it('reads carry the time of what this process stored', async () => {
+      const [outcome] = await watched.append([commitOf('own', 0, ['own'])]);
+      expect(outcome).to.include({ status: 'appended' });
+      commands = [];
+      await collect(watched.readStream(streamOf('own')));
+      const [time] = commands.map(timeOf);
+      expect(commands).to.have.lengthOf(1);
+      expect(committedAt && time?.greaterThanOrEqual(committedAt)).to.equal(true);
+    });
+  });
+
+  it('reads no more of a long stream for its version than a page', async () => {
+    const reads = makeReads({ client: control, collections: collectionsOf(db) });
+    try {
+      const tails = (afterVersion: number): readonly Tail[] =>
+        ['nobody', 'a'].map((id) => ({ stream: streamOf(id), afterVersion }));
+      let versions: readonly number[] = [];
+      const commands = await profiled(async () => {
+        versions = [...(await reads.versionsOf(tails(-1))), ...(await reads.versionsOf(tails(18_000)))];
+      });
+      expect(versions).to.deep.equal([0, 20_000, 0, 20_000]);
+      expect(sumOf(commands, 'keysExamined')).to.be.lessThan(2100);
+    } finally {
+      reads.close();
+    }
+  });
+
+  it('lists event types over any number of ranges', async () => {
+    const reads = makeReads({ client: control, collections: collectionsOf(db) });
+    try {
+      const expected = await reads.typeVersions();
+      expect(expected.slice(0, 2)).to.deep.equal([
+        { type: 'often', schemaVersion: 1, count: 18_000, firstPosition: 1, lastPosition: 19_999 },
+        { type: 'rare', schemaVersion: 1, count: 2000, firstPosition: 10, lastPosition: 20_000 },
+      ]);
+      let found: readonly unknown[] = [];
+      const commands = await profiled(async () => {
+        found = await reads.typeVersions(3000);
+      });
+      expect(found).to.deep.equal(expected);
+      expect(commands.filter(({ command }) => 'aggregate' in (command as Document))).to.have.lengthOf(7);
+    } finally {
+      reads.close();
+    }
   });
 });

@@ -5,7 +5,7 @@ import { makeMongodbEventStore } from '../../src/event-store/mongodb-event-store
 import type { Commit } from '../../src/event-store/event-store.js';
 import { openStore } from '../../src/event-store/mongodb/open-store.js';
 import { makeMongodbConnection } from '../../src/mongodb/connection.js';
-import { commitOf } from '../contract/event-store-fixtures.js';
+import { commitOf, metadataOf } from '../contract/event-store-fixtures.js';
 import { makeRecordingLog } from '../helpers/recording-log.js';
 import { useServices } from '../helpers/services.js';
 
@@ -137,7 +137,9 @@ describe('validation by the server, whoever writes', () => {
   });
 
   describe('for its own documents', () => {
-    const wrong = commitOf('x'.repeat(201), 0);
+    /** What only the server looks for. */
+    const metadata = { ...metadataOf('c-wrong'), tenant: 't' };
+    const wrong = commitOf('wrong', 0, ['happened'], { metadata });
     /** The URL of a user of the test's database who has this role there. */
     const urlOf = async (role: string): Promise<string> => {
       const user = `${role}_${randomUUID()}`;

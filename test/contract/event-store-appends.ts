@@ -1,5 +1,16 @@
 import { expect } from 'chai';
-import { collect, commitOf, eventsOf, positionOf, store, streamOf, upTo, versionOf } from './event-store-fixtures.js';
+import type { Commit } from '../../src/event-store/event-store.js';
+import {
+  collect,
+  commitOf,
+  eventsOf,
+  metadataOf,
+  positionOf,
+  store,
+  streamOf,
+  upTo,
+  versionOf,
+} from './event-store-fixtures.js';
 import type { StoreOf } from './event-store-fixtures.js';
 
 export const describeAppends = (opened: StoreOf): void => {
@@ -193,6 +204,36 @@ export const describeAppends = (opened: StoreOf): void => {
       const expected = [...left.map(() => 'appended'), ...chain.map(() => 'conflict'), ...right.map(() => 'appended')];
       expect(statuses).to.deep.equal(['conflict', ...expected]);
       expect(await adapter.headPosition()).to.equal(601);
+    });
+
+    describe('takes out, as unstorable, what no reader could make sense of', () => {
+      const long = 'x'.repeat(201);
+      const event = { type: 'happened', payload: {}, schemaVersion: 1 };
+      const wrong: readonly (readonly [string, Commit])[] = [
+        ['a commit without events', commitOf('a', 0, [])],
+        ['an event type without a name', commitOf('a', 0, [''])],
+        ['an event type of more than 200 characters', commitOf('a', 0, [long])],
+        ['an aggregate id of more than 200 characters', commitOf(long, 0)],
+        [
+          'a schema version that is no whole number',
+          commitOf('a', 0, [], { events: [{ ...event, schemaVersion: 1.5 }] }),
+        ],
+        ['a schema version of 0', commitOf('a', 0, [], { events: [{ ...event, schemaVersion: 0 }] })],
+        ['no payload', commitOf('a', 0, [], { events: [{ ...event, payload: undefined }] })],
+        [
+          'metadata of more than 200 characters',
+          commitOf('a', 0, ['x'], { metadata: { ...metadataOf('c'), actor: long } }),
+        ],
+        ['an expected version that is no whole number', commitOf('a', 0.5)],
+      ];
+      for (const [what, commit] of wrong) {
+        it(what, async () => {
+          const { adapter } = opened();
+          const outcomes = await adapter.append([commitOf('before', 0), commit, commitOf('after', 0)]);
+          expect(outcomes.map(({ status }) => status)).to.deep.equal(['appended', 'unstorable', 'appended']);
+          expect(await adapter.headPosition()).to.equal(2);
+        });
+      }
     });
 
     it('keeps what is there when it is opened again', async () => {

@@ -94,10 +94,11 @@ export const describeSnapshots = (opened: StoreOf): void => {
 
     it('keeps the latest of those that several write at once', async () => {
       const { adapter, peer } = opened();
+      // One is there already: of several that insert the first one of a stream any may stay, until the next write.
+      await adapter.snapshots.write(snapshotOf('a', 1));
       const writers = upTo(20).map((version) => (version % 2 === 0 ? adapter : peer));
+      // The latest is neither the first nor the last to be written.
       await Promise.all(writers.map((writer, at) => writer.snapshots.write(snapshotOf('a', ((at * 7) % 20) + 1))));
-      // The first of them may have come in the middle of another's insert; the next one of the stream settles it.
-      await adapter.snapshots.write(snapshotOf('a', 20));
       expect(await readOne('a')).to.deep.equal(snapshotOf('a', 20));
     });
   });

@@ -1,4 +1,4 @@
-import { MongoError, MongoErrorLabel, type ClientSession, type Db, type MongoClient } from 'mongodb';
+import { MongoError, MongoErrorLabel, type ClientSession, type Db, type MongoClient, type Timestamp } from 'mongodb';
 import { setImmediate as loopDrained } from 'node:timers/promises';
 import type { RecordedEvent } from '../../core/message.js';
 import { asError } from '../../errors.js';
@@ -24,12 +24,14 @@ type Deps = {
   readonly db: Db;
   readonly collections: Pick<Collections, 'events'>;
   readonly now: () => Date;
-  /** Measured, the server spends a sixth of an append on the validation of documents that are right by construction. */
+  /** Measured, the server spends a sixth of an append on the validation of documents that were checked here (`unstorable.ts`). */
   readonly bypassValidation: () => boolean;
+  /** With the server's time of a commit that a majority has. */
+  readonly onCommitted?: (time: Timestamp | undefined) => void;
 };
 
-/** For outbox and events together, which take milliseconds. */
-const statementsLimitMs = 5_000;
+/** For outbox and events together, which take milliseconds; the longer, the more there is to send. */
+const limitMsOf = (bytes: number): number => 5_000 + bytes / 4_000;
 /** Longer than the server waits for a majority (`connection.ts`). */
 const commitLimitMs = 7_000;
 const killLimitMs = 2_000;
@@ -87,7 +89,7 @@ const commit = async (session: ClientSession): Promise<void> => {
  * events and outbox are stored, and the relay publishes.
  * @returns the events of each commit
  */
-export const makeAppendTransaction = ({ client, db, collections, now, bypassValidation }: Deps) => {
+export const makeAppendTransaction = ({ client, db, collections, now, bypassValidation, onCommitted }: Deps) => {
   /**
    * Ends a transaction whose commit may still be on its way, which then finds none, or has come first. Without this
    * we would hold the next position against ourselves until the next standstill; failing costs no more than that.
@@ -101,11 +103,15 @@ export const makeAppendTransaction = ({ client, db, collections, now, bypassVali
       .finally(limit.end);
   };
 
+  /** The right to bypass validation was taken away while we run. */
+  let mustValidate = false;
+
   return async (batch: readonly IdentifiedCommit[], head: number): Promise<RecordedEvent[][]> => {
     const timestamp = now();
     const session = client.startSession();
-    const limit = makeTimeLimit(statementsLimitMs);
-    const options = { session, bypassDocumentValidation: bypassValidation() };
+    const bytes = batch.reduce((sum, commit) => sum + commit.bytes, 0);
+    const limit = makeTimeLimit(limitMsOf(bytes));
+    const options = { session, bypassDocumentValidation: bypassValidation() && !mustValidate };
     const run = makeRunStatement(db, { ...options, signal: limit.signal });
     try {
       session.startTransaction();
@@ -114,18 +120,24 @@ export const makeAppendTransaction = ({ client, db, collections, now, bypassVali
         meanwhile(() => documentsOf(batch, head, timestamp)),
         writeOutbox(run, rangesOfCalls(batch, head)),
       ]);
-      const bytes = batch.reduce((sum, commit) => sum + commit.bytes, 0);
       if (bytes <= commandBytes) await run({ insert: 'events', documents: documents.flat(), ordered: true });
-      else await collections.events.insertMany(documents.flat(), { ...options, ordered: true });
+      else
+        await within(limitMsOf(bytes), collections.events.insertMany(documents.flat(), { ...options, ordered: true }));
       limit.end();
       const [recorded] = await Promise.all([
         meanwhile(() => documents.map((ofCommit) => ofCommit.map(toRecordedEvent))),
         commit(session),
       ]);
+      onCommitted?.(session.operationTime);
       return recorded;
     } catch (error) {
-      if (failureOf(error) === 'unknownCommit') await kill(session);
-      throw error;
+      const failure = failureOf(error);
+      if (failure === 'unknownCommit') await kill(session);
+      if (failure !== 'unusable' || !options.bypassDocumentValidation) throw error;
+      mustValidate = true;
+      const again = new MongoError('The right to bypass validation is gone', { cause: asError(error) });
+      again.addErrorLabel(MongoErrorLabel.TransientTransactionError);
+      throw again;
     } finally {
       limit.end();
       // Aborts what was not committed, or the position would stay taken; if even that cannot be sent, the next

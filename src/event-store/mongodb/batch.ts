@@ -1,5 +1,6 @@
 import { streamKey } from '../../core/message.js';
 import type { AppendOutcome, Commit, StoredCommand } from '../event-store.js';
+import { unstorableReason } from '../unstorable.js';
 import type { IdentifiedCommit } from './append-transaction.js';
 import { largestBsonSize } from './bson-size.js';
 
@@ -36,6 +37,30 @@ const bytesOf = ({ events, metadata }: Commit): number => {
   return bytes;
 };
 
+export const isOpen = ({ call, index }: Waiting): boolean => !call.failed && call.outcomes[index] === undefined;
+
+const isBroken = ({ call, key, commit }: Waiting): boolean =>
+  commit.expectedVersion >= (call.brokenFrom.get(key) ?? Number.POSITIVE_INFINITY);
+
+export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
+  const { call, index, key, commit } = waiting;
+  if (!isOpen(waiting)) return;
+  call.outcomes[index] = outcome;
+  call.open -= 1;
+  if (outcome.status !== 'appended' && commit.events.length > 0) {
+    const builtUpon = commit.expectedVersion + commit.events.length;
+    call.brokenFrom.set(key, Math.min(builtUpon, call.brokenFrom.get(key) ?? builtUpon));
+  }
+  if (call.open === 0) call.resolve(call.outcomes as AppendOutcome[]);
+};
+
+export const failCall = ({ call }: Waiting, error: unknown): void => {
+  if (call.failed || call.open === 0) return;
+  call.failed = true;
+  call.reject(error);
+};
+
+/** What is wrong by itself is settled here, and never tried. */
 export const makeCall = (
   commits: readonly Commit[],
   newId: () => string,
@@ -48,7 +73,7 @@ export const makeCall = (
     failed: false,
     brokenFrom: new Map(),
   };
-  return commits.map((commit, index) => ({
+  const waiting = commits.map((commit, index) => ({
     commit,
     call,
     index,
@@ -58,29 +83,11 @@ export const makeCall = (
     doubtful: false,
     alone: false,
   }));
-};
-
-export const isOpen = ({ call, index }: Waiting): boolean => !call.failed && call.outcomes[index] === undefined;
-
-const isBroken = ({ call, key, commit }: Waiting): boolean =>
-  commit.expectedVersion >= (call.brokenFrom.get(key) ?? Number.POSITIVE_INFINITY);
-
-export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
-  const { call, index, key, commit } = waiting;
-  if (!isOpen(waiting)) return;
-  call.outcomes[index] = outcome;
-  call.open -= 1;
-  if (outcome.status !== 'appended') {
-    const builtUpon = commit.expectedVersion + commit.events.length;
-    call.brokenFrom.set(key, Math.min(builtUpon, call.brokenFrom.get(key) ?? builtUpon));
+  for (const each of waiting) {
+    const reason = unstorableReason(each.commit);
+    if (reason !== null) settle(each, { status: 'unstorable', error: new Error(reason) });
   }
-  if (call.open === 0) call.resolve(call.outcomes as AppendOutcome[]);
-};
-
-export const failCall = ({ call }: Waiting, error: unknown): void => {
-  if (call.failed || call.open === 0) return;
-  call.failed = true;
-  call.reject(error);
+  return waiting;
 };
 
 export type Limits = { readonly events: number; readonly bytes: number };

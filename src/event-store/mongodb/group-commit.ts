@@ -69,16 +69,17 @@ export const makeGroupCommit = (deps: Deps) => {
     const versionsAndHead = Promise.all([deps.versionsOf([...tails.values()]), deps.headPosition()]);
     const [versions, headNow] = await within(readLimitMs, versionsAndHead);
     const commands = await within(readLimitMs, deps.findByCommand(commandIds));
-    [...tails.keys()].forEach((key, at) => {
-      known.learn(key, versions[at] ?? 0);
-    });
-    for (const waiting of asked) {
-      const stored = commands.get(waiting.commit.metadata.commandId);
-      const last = stored?.events.at(-1);
-      if (last) known.learn(streamKey(last), last.version);
+    // What is remembered may be forgotten while this is learnt: the answer is made of what was read.
+    const found = new Map([...tails.keys()].map((key, at) => [key, Math.max(versions[at] ?? 0, known.get(key) ?? 0)]));
+    for (const { commit } of asked) {
+      const last = commands.get(commit.metadata.commandId)?.events.at(-1);
+      if (last) found.set(streamKey(last), Math.max(last.version, found.get(streamKey(last)) ?? 0));
     }
+    found.forEach((version, key) => {
+      known.learn(key, version);
+    });
     head = headNow;
-    settleFound(asked, { versions: new Map([...tails.keys()].map((key) => [key, known.get(key) ?? 0])), commands });
+    settleFound(asked, { versions: found, commands });
     return null;
   };
 
@@ -147,20 +148,30 @@ export const makeGroupCommit = (deps: Deps) => {
 
   const run = async (): Promise<void> => {
     let failures = 0;
+    let lostRaces = 0;
+    /** Tries that the database did not take in time: a smaller batch may get through. */
+    let unanswered = 0;
     let progressAt = 0;
+    /** After a question only what was there then is planned, or new questions would hold up the answers for ever. */
+    let horizon: number | null = null;
     for (;;) {
       await loopDrained();
       const hasWork = queue.some(isOpen);
       if (!hasWork) deps.contention.done();
       // What comes while we wait for our turn goes with it.
       else if (await deps.contention.takeTurn(turnMs)) head = null;
-      const limits = { events: Math.min(grownBatchEvents, batchEvents * (failures + 1)), bytes: batchBytes };
-      const { ask, batch, rest } = planBatch(queue, limits, known.get);
-      const planned = queue.length;
+      const limits = {
+        events: Math.min(grownBatchEvents, (batchEvents * (lostRaces + 1)) / 2 ** unanswered),
+        bytes: batchBytes / 2 ** unanswered,
+      };
+      const planned: number = horizon ?? queue.length;
+      const { ask, batch, rest } = planBatch(queue.slice(0, planned), limits, known.get);
       const tried = ask.length > 0 ? ask : batch;
       if (tried.length === 0) {
-        queue = [];
-        return;
+        queue = queue.slice(planned);
+        horizon = null;
+        if (queue.length === 0) return;
+        continue;
       }
       if (failures === 0) progressAt = headMovedAt = performance.now();
       let cause: unknown;
@@ -175,10 +186,14 @@ export const makeGroupCommit = (deps: Deps) => {
       }
       if (cause === null) {
         if (ask.length === 0) queue = [...rest, ...queue.slice(planned)];
-        failures = 0;
+        horizon = ask.length === 0 ? null : planned;
+        failures = lostRaces = unanswered = 0;
         continue;
       }
       failures += 1;
+      const failure = failureOf(cause);
+      if (failure === 'writeConflict' || failure === 'duplicateKey') lostRaces += 1;
+      else if (failure === 'unavailable' || failure === 'unknownCommit') unanswered = Math.min(unanswered + 1, 4);
       if (!tried.every(isOpen)) progressAt = performance.now();
       if (canRead && performance.now() - headMovedAt >= standstillMs) {
         await deps.endAbandonedTransactions();
@@ -189,7 +204,7 @@ export const makeGroupCommit = (deps: Deps) => {
         for (const waiting of tried) failCall(waiting, new WarrenError('STORE_UNAVAILABLE', message, { cause }));
         failures = 0;
       } else if (canRead) {
-        deps.contention.lost(failures);
+        deps.contention.lost(lostRaces);
         await delay(Math.random() * turnMs);
       } else await delay(Math.random() * Math.min(1_000, 50 * 2 ** failures));
     }

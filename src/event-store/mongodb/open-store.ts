@@ -17,7 +17,7 @@ const indexes: readonly (IndexDescription & { readonly name: string })[] = [
   { name: typeIndex, key: { type: 1, _id: 1 } },
 ];
 
-/** `mayBypassValidation`: the own documents, whose shape the compiler sees to, need not be checked by the server. */
+/** `mayBypassValidation`: the own documents, which were checked already, need not be checked by the server. */
 type OpenedStore = { readonly id: string; readonly mayBypassValidation: boolean };
 
 /**

@@ -46,7 +46,12 @@ export const makeOutbox = ({ outbox }: Pick<Collections, 'outbox'>): Outbox => {
     );
   };
 
-  /** What stays is written before what goes is taken away: a kill between them publishes twice, and loses nothing. */
+  /**
+   * What stays is written before what goes is taken away: a kill between them publishes twice, and loses nothing. The
+   * same where another confirms other parts of the entry meanwhile: what stays here brings back what it took away. To
+   * exclude that, `confirm` would have to look for parts after it deleted or in a transaction, which costs each call a
+   * round trip to spare a second publish that is rare, and that consumers absorb.
+   */
   const split = async (entry: OutboxDocument, confirmed: readonly PositionRange[]): Promise<void> => {
     const left = remainders({ first: entry._id, last: entry.last }, confirmed);
     const operations: AnyBulkWriteOperation<OutboxDocument>[] = left

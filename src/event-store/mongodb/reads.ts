@@ -1,7 +1,8 @@
-import type { ClientSession, Filter, MongoClient, Timestamp } from 'mongodb';
+import type { Filter, MongoClient } from 'mongodb';
 import { streamKey, type RecordedEvent, type StreamId } from '../../core/message.js';
-import { toStoreError, translated } from '../../mongodb/errors.js';
+import { toStoreError } from '../../mongodb/errors.js';
 import type { CountRange, ReadAllOptions, ReadStreamOptions, StoredCommand, TypeVersion } from '../event-store.js';
+import { makeCausalReads } from './causal-reads.js';
 import {
   commandIndex,
   streamIndex,
@@ -11,12 +12,15 @@ import {
   type Collections,
   type EventDocument,
 } from './documents.js';
-import { pagesBehind, pagesIn, pageSize } from './pages.js';
+import { pagesBehind, pageSize } from './pages.js';
 
 export type Tail = { readonly stream: StreamId; readonly afterVersion: number };
 
 /** How far the clocks of two workers may be apart for `since` to be exact. */
 const longestSkewMs = 5 * 60_000;
+
+/** Positions in one command of `typeVersions`. */
+const typeVersionsRange = 200_000;
 
 /**
  * One filter for many tails. Tails of one type that start at the same version share a branch, since measured for 500
@@ -43,6 +47,8 @@ type Deps = { readonly client: MongoClient; readonly collections: Pick<Collectio
 
 /** All of one store: what was acknowledged by a majority, at the primary. */
 export const makeReads = ({ client, collections: { events } }: Deps) => {
+  const { open, read, advance, close } = makeCausalReads(client, events);
+
   const readTails = async function* (tails: readonly Tail[]): AsyncGenerator<RecordedEvent[]> {
     if (tails.length === 0) return;
     const starts = new Map<string, Tail>();
@@ -52,119 +58,148 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
       if (!other || tail.afterVersion < other.afterVersion) starts.set(key, tail);
     }
     try {
-      const cursor = events.find(tailsFilter([...starts.values()]), {
-        hint: streamIndex,
-        // Served by the index, a merge of its ranges: measured for 500 branches a third more time than without.
-        sort: { aggregateType: 1, aggregateId: 1, version: 1 },
-        batchSize: pageSize,
-      });
-      for await (const page of pagesIn({ cursor }, pageSize)) yield page.map(toRecordedEvent);
+      const pages = pagesBehind(
+        open,
+        (options) =>
+          events.find(tailsFilter([...starts.values()]), {
+            hint: streamIndex,
+            // Served by the index, a merge of its ranges: measured for 500 branches a third more time than without.
+            sort: { aggregateType: 1, aggregateId: 1, version: 1 },
+            batchSize: pageSize,
+            ...options,
+          }),
+        { size: pageSize },
+      );
+      for await (const page of pages) {
+        for (const { aggregateType, aggregateId, version } of page) {
+          const stream = { aggregateType, aggregateId };
+          starts.set(streamKey(stream), { stream, afterVersion: version });
+        }
+        yield page.map(toRecordedEvent);
+      }
     } catch (error) {
       throw toStoreError(error, 'read streams');
     }
   };
 
+  /** From the index alone. */
+  const versionProjection = { _id: 0, aggregateType: 1, aggregateId: 1, version: 1 };
+
+  const lastVersion = ({ aggregateType, aggregateId }: StreamId): Promise<number> =>
+    read('read versions', async (options) => {
+      const last = await events.findOne(
+        { aggregateType: { $eq: aggregateType }, aggregateId: { $eq: aggregateId } },
+        { hint: streamIndex, projection: versionProjection, sort: { version: -1 }, ...options },
+      );
+      return last?.version ?? 0;
+    });
+
   /** The versions of these streams; the cheaper, the less lies between `afterVersion` and the version. */
-  const versionsOf = (tails: readonly Tail[]): Promise<number[]> =>
-    translated('read versions', async () => {
-      // From the index alone.
-      const projection = { _id: 0, aggregateType: 1, aggregateId: 1, version: 1 };
-      const found = new Map<string, number>();
-      for (const document of await events
-        .find(tailsFilter(tails), { hint: streamIndex, projection, batchSize: pageSize })
-        .toArray()) {
+  const versionsOf = async (tails: readonly Tail[]): Promise<number[]> => {
+    const most = tails.length + pageSize;
+    const documents = await read('read versions', (options) =>
+      events
+        .find(tailsFilter(tails), {
+          hint: streamIndex,
+          projection: versionProjection,
+          batchSize: most + 1,
+          limit: most,
+          ...options,
+        })
+        .toArray(),
+    );
+    const found = new Map<string, number>();
+    // Else a stream may go on behind what was read, and another not have been reached.
+    if (documents.length < most)
+      for (const document of documents) {
         const key = streamKey(document);
         found.set(key, Math.max(document.version, found.get(key) ?? 0));
       }
-      return Promise.all(
-        tails.map(async ({ stream: { aggregateType, aggregateId }, afterVersion }) => {
-          const version = found.get(streamKey({ aggregateType, aggregateId }));
-          if (version !== undefined || afterVersion <= 0) return version ?? 0;
-          // Shorter than somebody expected: nobody who read the stream did.
-          const last = await events.findOne(
-            { aggregateType: { $eq: aggregateType }, aggregateId: { $eq: aggregateId } },
-            { hint: streamIndex, projection, sort: { version: -1 } },
-          );
-          return last?.version ?? 0;
-        }),
-      );
-    });
+    return Promise.all(
+      tails.map(async ({ stream, afterVersion }) => {
+        const version = found.get(streamKey(stream));
+        if (version !== undefined) return version;
+        // Shorter than somebody expected: nobody who read the stream did.
+        return documents.length === most || afterVersion > 0 ? lastVersion(stream) : 0;
+      }),
+    );
+  };
 
-  const findByCommand = (commandIds: readonly string[]): Promise<Map<string, StoredCommand>> =>
-    translated('look up commands', async () => {
-      if (commandIds.length === 0) return new Map<string, StoredCommand>();
-      const documents = await events
-        .find({ 'metadata.commandId': { $in: [...new Set(commandIds)] } }, { hint: commandIndex, batchSize: pageSize })
-        .toArray();
-      const found = new Map<string, EventDocument[]>();
-      for (const document of documents) {
-        const { commandId } = document.metadata;
-        found.set(commandId, [...(found.get(commandId) ?? []), document]);
-      }
-      return new Map(
-        [...found].map(([id, ofCommand]) => [
-          id,
-          toStoredCommand(ofCommand.sort((a, b) => a.commandIndex - b.commandIndex)),
-        ]),
-      );
-    });
-
-  /**
-   * Majority reads alone may go back in time: a primary that was just elected does not know at once how far the one
-   * before it had committed. Who was told of a position must find it, so reads of the log name the time of what was
-   * seen before, and the server waits until it is as far.
-   */
-  let seen: Timestamp | undefined;
-  /** As a literal, of which the driver makes an object for each command: it writes the time into the one it has. */
-  const readConcern = { level: 'majority' } as const;
-  const startSession = (): ClientSession => {
-    const session = client.startSession({ causalConsistency: true });
-    if (seen) session.advanceOperationTime(seen);
-    return session;
+  const findByCommand = async (commandIds: readonly string[]): Promise<Map<string, StoredCommand>> => {
+    if (commandIds.length === 0) return new Map();
+    const filter = { 'metadata.commandId': { $in: [...new Set(commandIds)] } };
+    const documents = await read('look up commands', (options) =>
+      events.find(filter, { hint: commandIndex, batchSize: pageSize, ...options }).toArray(),
+    );
+    const found = new Map<string, EventDocument[]>();
+    for (const document of documents) {
+      const { commandId } = document.metadata;
+      found.set(commandId, [...(found.get(commandId) ?? []), document]);
+    }
+    return new Map(
+      [...found].map(([id, ofCommand]) => [
+        id,
+        toStoredCommand(ofCommand.sort((a, b) => a.commandIndex - b.commandIndex)),
+      ]),
+    );
   };
 
   const headPosition = (signal?: AbortSignal): Promise<number> =>
-    translated('read the head', async () => {
-      const session = startSession();
-      try {
-        const options = { projection: { _id: 1 }, sort: { _id: -1 }, hint: '_id_', session, readConcern } as const;
-        const last = await events.findOne({}, { ...options, ...(signal ? { signal } : {}) });
-        const at = session.operationTime;
-        if (at && (!seen || at.greaterThan(seen))) seen = at;
+    read(
+      'read the head',
+      async (options) => {
+        const query = { projection: { _id: 1 }, sort: { _id: -1 }, hint: '_id_', ...options } as const;
+        const last = await events.findOne({}, { ...query, ...(signal ? { signal } : {}) });
         return last?._id ?? 0;
-      } finally {
-        await session.endSession();
-      }
-    });
+      },
+      signal,
+    );
 
   const count = ({ afterPosition, toPosition, types }: CountRange): Promise<number> =>
-    translated('count events', () =>
+    read('count events', (options) =>
       // From the index alone.
       events.countDocuments(
         { type: { $in: [...types] }, _id: { $gt: afterPosition, $lte: toPosition } },
-        { hint: typeIndex },
+        { hint: typeIndex, ...options },
       ),
     );
 
-  /** One scan; what the server holds meanwhile is one entry a pair, however many events there are. */
-  const typeVersions = (): Promise<TypeVersion[]> =>
-    translated('list event types', () =>
-      events
-        .aggregate<TypeVersion>([
-          {
-            $group: {
-              _id: { type: '$type', schemaVersion: '$schemaVersion' },
-              count: { $sum: 1 },
-              firstPosition: { $min: '$_id' },
-              lastPosition: { $max: '$_id' },
-            },
-          },
-          { $sort: { firstPosition: 1 } },
-          { $replaceWith: { $mergeObjects: ['$_id', '$$ROOT'] } },
-          { $unset: '_id' },
-        ])
-        .toArray(),
-    );
+  /**
+   * One scan in ranges of positions, each of which ends within the time limit of a socket. In memory is one entry a
+   * pair, however many events there are.
+   */
+  const typeVersions = async (rangeSize = typeVersionsRange): Promise<TypeVersion[]> => {
+    const head = await headPosition();
+    const found = new Map<string, TypeVersion>();
+    for (let after = 0; after < head; after += rangeSize) {
+      const inRange = await read('list event types', (options) =>
+        events
+          .aggregate<TypeVersion>(
+            [
+              { $match: { _id: { $gt: after, $lte: Math.min(head, after + rangeSize) } } },
+              {
+                $group: {
+                  _id: { type: '$type', schemaVersion: '$schemaVersion' },
+                  count: { $sum: 1 },
+                  firstPosition: { $min: '$_id' },
+                  lastPosition: { $max: '$_id' },
+                },
+              },
+              { $replaceWith: { $mergeObjects: ['$_id', '$$ROOT'] } },
+              { $unset: '_id' },
+            ],
+            { hint: '_id_', ...options },
+          )
+          .toArray(),
+      );
+      for (const later of inRange) {
+        const key = `${later.schemaVersion} ${later.type}`;
+        const { count, firstPosition } = found.get(key) ?? { count: 0, firstPosition: later.firstPosition };
+        found.set(key, { ...later, count: count + later.count, firstPosition });
+      }
+    }
+    return [...found.values()].sort((a, b) => a.firstPosition - b.firstPosition);
+  };
 
   /**
    * A position after `from` before which all events are older than `time`. Timestamps are of the workers' clocks, and
@@ -175,7 +210,9 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
     while (newer - older > pageSize) {
       signal?.throwIfAborted();
       const middle = Math.floor((older + newer) / 2);
-      const event = await events.findOne({ _id: middle }, { projection: { timestamp: 1 } });
+      const event = await read('read events', (options) =>
+        events.findOne({ _id: middle }, { projection: { timestamp: 1 }, ...options }),
+      );
       if (event && event.timestamp < time) older = middle;
       else newer = middle;
     }
@@ -194,7 +231,8 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
     const isForwards = direction === 'forwards';
     try {
       const pages = pagesBehind(
-        (last, left) => {
+        open,
+        (options, last, left) => {
           const after = isForwards && last ? last.version : afterVersion;
           const before = !isForwards && last ? { $lt: last.version } : {};
           const filter = {
@@ -203,10 +241,9 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
             version: { $gt: after, $lte: toVersion, ...before },
           };
           const sort = { version: isForwards ? 1 : -1 } as const;
-          return { cursor: events.find(filter, { sort, hint: streamIndex, ...rangeOptions(left) }) };
+          return events.find(filter, { sort, hint: streamIndex, ...rangeOptions(left), ...options });
         },
-        limit,
-        signal,
+        { limit, signal },
       );
       for await (const page of pages) {
         for (const document of page) {
@@ -234,14 +271,13 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
         ...(since ? { timestamp: { $gte: since } } : {}),
       };
       const pages = pagesBehind(
-        (last, left) => {
-          const session = startSession();
+        open,
+        (options, last, left) => {
           const filter = { _id: { $gt: last?._id ?? start, $lte: to }, ...selection };
-          const options = { sort: { _id: 1 }, hint: types ? typeIndex : '_id_', session, readConcern } as const;
-          return { cursor: events.find(filter, { ...options, ...rangeOptions(left) }), session };
+          const order = { sort: { _id: 1 }, hint: types ? typeIndex : '_id_' } as const;
+          return events.find(filter, { ...order, ...rangeOptions(left), ...options });
         },
-        limit,
-        signal,
+        { limit, signal },
       );
       for await (const page of pages) {
         for (const document of page) {
@@ -254,5 +290,18 @@ export const makeReads = ({ client, collections: { events } }: Deps) => {
     }
   };
 
-  return { readTails, versionsOf, findByCommand, headPosition, count, typeVersions, readStream, readAll };
+  return {
+    readTails,
+    versionsOf,
+    findByCommand,
+    headPosition,
+    count,
+    typeVersions,
+    readStream,
+    readAll,
+    /** The time of what this process stored. */
+    advance,
+    /** Lets go of the client, which goes on. */
+    close,
+  };
 };

@@ -1,7 +1,8 @@
 import { tmpdir } from 'node:os';
 import { Writable } from 'node:stream';
-import { runCli, type CliDeps } from '../../../src/cli/cli.js';
-import { loadConfig, loadMongodbUrl } from '../../../src/config.js';
+import { runCli } from '../../../src/cli/cli.js';
+import type { CliDeps } from '../../../src/cli/cli-deps.js';
+import { givenUrls, loadConfig, loadMongodbUrl } from '../../../src/config.js';
 import { indexDomains } from '../../../src/core/domain.js';
 import { domains } from '../../../src/domains/registry.js';
 import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
@@ -73,8 +74,9 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
           },
         }),
         topologyOf: () => ({ queues: [], exchanges: [], bindings: [] }),
-        openEventStore: () => Promise.reject(new Error('no event store was set up')),
+        connectEventStore: () => Promise.reject(new Error('no event store was set up')),
         loadMongodbUrl: () => loadMongodbUrl({ ...environment, NODE_CONFIG_DIR: tmpdir() }),
+        givenUrls: () => givenUrls(environment),
         makeProofStore: () => {
           throw new Error('no proof store was set up');
         },

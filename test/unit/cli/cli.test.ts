@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { z } from 'zod';
 import { WarrenError, type ErrorCode } from '../../../src/errors.js';
 import { makeCli } from './cli-fixture.js';
 
@@ -49,6 +50,8 @@ describe('warren <role>', () => {
     ['CONFIG', 78],
     ['STORE_UNUSABLE', 78],
     ['STORE_UNAVAILABLE', 69],
+    ['LOG_BROKEN', 65],
+    ['UNKNOWN_EVENT', 65],
     ['STORE_CHANGED', 70],
   ] as const satisfies readonly [ErrorCode, number][]) {
     it(`exits ${exitCode} on ${code}, with its sentence on standard error`, async () => {
@@ -56,6 +59,14 @@ describe('warren <role>', () => {
       expect(await run('relay')).to.deep.equal({ exitCode, out: '', err: 'What to do\n' });
     });
   }
+
+  it('shows nobody the JSON of a check that a command left to the operation: exit 64', async () => {
+    const startRole = async () => {
+      z.strictObject({ minutes: z.number() }).parse({ minutes: 'long' });
+    };
+    const err = 'error: minutes: Invalid input: expected number, received string\n';
+    expect(await makeCli({}, { startRole }).run('relay')).to.deep.equal({ exitCode: 64, out: '', err });
+  });
 
   it('shows help with examples for every command, and the version: exit 0', async () => {
     const { run } = makeCli();

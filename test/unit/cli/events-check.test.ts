@@ -12,8 +12,11 @@ const flown: TypeVersion = { type: 'note.flown', schemaVersion: 2, count: 1, fir
 const cliOn = (shapes: readonly TypeVersion[], calls: string[] = []) =>
   makeCli(realUrls, {
     domains: indexDomains([noteDomain]),
-    openEventStore: async () => ({
-      ...eventsInArray([storedNote('note.filed', { title: 'A', shelf: 's' }), storedNote('note.flown', { far: true })]),
+    connectEventStore: async () => ({
+      ...eventsInArray([
+        { ...storedNote('note.filed', { title: 'A', shelf: 's' }), position: 1 },
+        { ...storedNote('note.flown', { far: true }), position: 2 },
+      ]),
       typeVersions: async () => shapes,
       close: async () => {
         calls.push('close');
@@ -54,15 +57,15 @@ describe('warren events check', () => {
     expect(exitCode).to.equal(1);
   });
 
-  it('needs a store that outlives a process: exit 78 in embedded mode', async () => {
-    const { exitCode, err } = await makeCli().run('events', 'check');
-    expect(exitCode).to.equal(78);
-    expect(err).to.include('MONGODB_URL');
+  it('says that an empty store is empty: exit 0, nothing on standard output', async () => {
+    const { exitCode, out, err } = await cliOn([]).run('events', 'check', '--json');
+    expect([exitCode, out]).to.deep.equal([0, '']);
+    expect(err).to.include('no events').and.to.include('MONGODB_URL');
   });
 
   it('exits 69 when the store is away, and 64 on wrong usage', async () => {
-    const openEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
-    const { run } = makeCli(realUrls, { openEventStore });
+    const connectEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
+    const { run } = makeCli(realUrls, { connectEventStore });
     expect(await run('events', 'check')).to.deep.equal({ exitCode: 69, out: '', err: 'MongoDB is away\n' });
     expect((await run('events', 'check', '--after', '1')).exitCode).to.equal(64);
     expect((await run('events', 'chek')).exitCode).to.equal(64);
@@ -87,9 +90,9 @@ describe('warren events', () => {
           .join(' '),
       );
     expect(lines).to.deep.equal([
-      '7 note.titled note/n-1@3 {"title":"A","language":"en"}',
-      '7 note.moved note/n-1@3 {"shelf":"s"}',
-      '7 note.flown note/n-1@3 {"far":true}',
+      '1 note.titled note/n-1@3 {"title":"A","language":"en"}',
+      '1 note.moved note/n-1@3 {"shelf":"s"}',
+      '2 note.flown note/n-1@3 {"far":true}',
     ]);
   });
 

@@ -29,7 +29,7 @@ const sourceOf = (
 });
 
 const storeOf = (events: readonly RecordedEvent[], calls: string[] = []) => ({
-  openEventStore: async () => ({
+  connectEventStore: async () => ({
     ...eventsInArray(events),
     close: async () => {
       calls.push('close');
@@ -42,7 +42,7 @@ describe('warren events', () => {
 
   it('prints one line an event: position, time, type, stream@version, payload; then closes the store', async () => {
     const calls: string[] = [];
-    const result = await makeCli(realUrls, storeOf([eventAt(7)], calls)).run('events');
+    const result = await makeCli(realUrls, storeOf([eventAt(7)], calls)).run('events', '--after', '6');
     const payload = '{"email":"ann@example.org","name":"Ann"}';
     expect(result).to.deep.equal({
       exitCode: 0,
@@ -68,6 +68,18 @@ describe('warren events', () => {
     expect(JSON.parse(out)).to.deep.equal({ ...eventAt(1), timestamp: '2026-01-31T12:00:00.000Z' });
   });
 
+  it('exits 65 at a hole that is stored, naming the positions, after what is before it', async () => {
+    const { run } = makeCli(realUrls, storeOf([eventAt(1), eventAt(3), eventAt(4)]));
+    for (const options of [[], ['--follow']]) {
+      const { exitCode, out, err } = await run('events', ...options);
+      expect([exitCode, out]).to.deep.equal([65, line(1)]);
+      expect(err).to.include('After position 1 the store gave position 3');
+    }
+    expect(await run('events', '--after', '1')).to.include({ exitCode: 65, out: '' });
+    expect(await run('events', '--after', '2')).to.include({ exitCode: 0, out: line(3) + line(4) });
+    expect(await run('events', '--type', 'user.created')).to.include({ exitCode: 0, err: '' });
+  });
+
   it('calls an unknown type or a limit that is no number wrong usage: exit 64', async () => {
     const { run } = makeCli(realUrls, storeOf(three));
     expect(await run('events', '--type', 'user.flown')).to.include({ exitCode: 64, out: '' });
@@ -75,8 +87,8 @@ describe('warren events', () => {
   });
 
   it('exits 69 when the store is away', async () => {
-    const openEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
-    const result = await makeCli(realUrls, { openEventStore }).run('events');
+    const connectEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
+    const result = await makeCli(realUrls, { connectEventStore }).run('events');
     expect(result).to.deep.equal({ exitCode: 69, out: '', err: 'MongoDB is away\n' });
   });
 
@@ -178,6 +190,40 @@ describe('warren events --follow', () => {
     stop.abort();
     expect((await done).exitCode).to.equal(0);
     expect(calls.slice(2)).to.deep.equal(['close']);
+  });
+
+  it('follows without a broker where there is no RABBITMQ_URL', async () => {
+    const stop = new AbortController();
+    const events = [eventAt(1)];
+    const printed: string[] = [];
+    const stdout = new Writable({
+      write(chunk, _encoding, done) {
+        printed.push(String(chunk));
+        done();
+      },
+    });
+    const makeBus = () => {
+      throw new Error('there is no broker');
+    };
+    const overrides = { ...storeOf(events), interrupted: () => stop.signal, makeBus, stdout };
+    const done = makeCli({ MONGODB_URL: realUrls.MONGODB_URL }, overrides).run('events', '--follow');
+    await eventually(() => {
+      expect(printed).to.deep.equal([line(1)]);
+    });
+    events.push(eventAt(2));
+    await eventually(() => {
+      expect(printed).to.deep.equal([line(1), line(2)]);
+    });
+    stop.abort();
+    expect(await done).to.include({ exitCode: 0, err: '' });
+  });
+
+  it('refuses a wrong RABBITMQ_URL before it prints anything; without --follow nobody asks for it', async () => {
+    const { run } = makeCli({ ...realUrls, RABBITMQ_URL: 'http://x' }, storeOf([eventAt(1)]));
+    const { exitCode, out, err } = await run('events', '--follow');
+    expect([exitCode, out]).to.deep.equal([78, '']);
+    expect(err).to.include('RABBITMQ_URL');
+    expect(await run('events')).to.include({ exitCode: 0, out: line(1) });
   });
 
   it('ends by itself at the limit', async () => {

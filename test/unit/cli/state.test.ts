@@ -17,7 +17,7 @@ const events = [
 const setUp = () => {
   const calls: string[] = [];
   const store = eventsInArray(events);
-  const openEventStore = async () => ({
+  const connectEventStore = async () => ({
     ...store,
     readStream: (stream: never, { toVersion = Infinity }: { readonly toVersion?: number } = {}) =>
       store.readStream(stream, { limit: toVersion }),
@@ -26,7 +26,7 @@ const setUp = () => {
       calls.push('close');
     },
   });
-  return { ...makeCli(realUrls, { openEventStore }), calls };
+  return { ...makeCli(realUrls, { connectEventStore }), calls };
 };
 
 const line = (version: number, time: string, name: string): string =>
@@ -88,9 +88,24 @@ describe('warren state', () => {
     expect(calls).to.deep.equal([]);
   });
 
+  for (const [args, text] of [
+    [['user', ''], "argument 'aggregateId'. It must be 1 to 200 characters"],
+    [['user', 'x'.repeat(201)], "argument 'aggregateId'. It must be 1 to 200 characters"],
+    [['user', 'u-1', '--version', '0'], 'It must be a whole number, 1 or more'],
+    [['user', 'u-1', '--version', ''], 'It must be a whole number, 1 or more'],
+  ] as const) {
+    it(`says what is allowed instead of ${args.join(' ').slice(0, 30)}: exit 64`, async () => {
+      const { run, calls } = setUp();
+      const { exitCode, out, err } = await run('state', ...args);
+      expect([exitCode, out, calls]).to.deep.equal([64, '', []]);
+      expect(err).to.include(text).and.not.to.include('"code"');
+      if (args[2]) expect(err).to.include(args[2]);
+    });
+  }
+
   it('exits 69 when the store is away', async () => {
-    const openEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
-    const result = await makeCli(realUrls, { openEventStore }).run('state', 'user', 'u-1');
+    const connectEventStore = () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'MongoDB is away'));
+    const result = await makeCli(realUrls, { connectEventStore }).run('state', 'user', 'u-1');
     expect(result).to.deep.equal({ exitCode: 69, out: '', err: 'MongoDB is away\n' });
   });
 

@@ -8,7 +8,7 @@ describe('warren verify-store', () => {
     expect(await makeCli().run('verify-store')).to.deep.equal({
       exitCode: 78,
       out: '',
-      err: 'MONGODB_URL: not set; name the server to work on\n',
+      err: "MONGODB_URL: not set; set it to the server to work on, such as 'mongodb://127.0.0.1:27017/warren?directConnection=true'\n",
     });
     const bad = await makeCli({ MONGODB_URL: 'http://x' }).run('verify-store');
     expect([bad.exitCode, bad.err]).to.deep.equal([78, bad.err]);
@@ -28,19 +28,37 @@ describe('warren verify-store', () => {
     expect(asked[1]).to.match(/^warren_verify_\d{14}_[0-9a-f]{8}$/);
   });
 
-  for (const [option, value] of [
-    ['--minutes', '0'],
-    ['--minutes', 'long'],
-    ['--writers', '0'],
-    ['--writers', '65'],
-    ['--seed', '-1'],
+  const limits = {
+    '--minutes': 'a number from 0.1 to 1440',
+    '--writers': 'a whole number from 1 to 64',
+    '--seed': 'a whole number, 0 or more',
+  } as const;
+
+  for (const [option, ...values] of [
+    ['--minutes', '0', '0.09', '1440.1', 'long', ''],
+    ['--writers', '0', '65', '1.5', ''],
+    ['--seed', '-1', '1.5', '99999999999999999', ''],
   ] as const) {
-    it(`calls ${option} ${value} wrong usage: exit 64`, async () => {
-      const { exitCode, err } = await makeCli({ MONGODB_URL }).run('verify-store', option, value);
-      expect(exitCode).to.equal(64);
-      expect(err).to.include(option);
+    it(`says what ${option} takes, to who gives something else and in the help: exit 64`, async () => {
+      const { run } = makeCli({ MONGODB_URL });
+      for (const value of values) {
+        const { exitCode, err } = await run('verify-store', option, value);
+        expect(exitCode, value).to.equal(64);
+        expect(err).to.include(option).and.to.include(`It must be ${limits[option]}.`);
+      }
+      expect((await run('verify-store', '--help')).out.replaceAll(/\s+/g, ' ')).to.include(limits[option]);
     });
   }
+
+  it('takes the limits themselves', async () => {
+    const { run } = makeCli({ MONGODB_URL });
+    for (const args of [
+      ['--minutes', '0.1', '--writers', '1', '--seed', '0'],
+      ['--minutes', '1440', '--writers', '64', '--seed', '9007199254740991'],
+    ]) {
+      expect(await run('verify-store', ...args)).to.include({ exitCode: 70, err: 'no proof store was set up\n' });
+    }
+  });
 
   it('shows help with examples, and hides the command of its processes', async () => {
     const { run } = makeCli();

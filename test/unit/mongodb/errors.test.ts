@@ -39,6 +39,12 @@ describe('failures of MongoDB', () => {
     expect(failureOf(error)).to.equal('unknownCommit');
   });
 
+  it('a missing index is unusable, other bad values are not', () => {
+    const badValue = (message: string) => new MongoServerError({ message, code: 2 });
+    expect(failureOf(badValue('hint provided does not correspond to an existing index'))).to.equal('unusable');
+    expect(failureOf(badValue('unknown operator'))).to.equal('other');
+  });
+
   it('any other fault of a program is neither', () => {
     expect(failureOf(new TypeError('x is not a function'))).to.equal('other');
     expect(failureOf(new Error('boom'))).to.equal('other');

@@ -124,4 +124,14 @@ describe('answers of append', () => {
     const changed = withChanged(2, () => ({ status: 'unstorable', error: new Error('too large') }));
     expect(texts(changed)[0]).to.match(/1\.3 .* got unstorable: too large/);
   });
+
+  it('finds a conflict that tells a lower version than the stream was known to have', () => {
+    const late = [intent('1.6', 'b', 3, 1)];
+    const told: readonly AppendOutcome[] = [
+      { status: 'conflict', stream: { aggregateType: 'hot', aggregateId: 'b' }, expectedVersion: 3, actualVersion: 1 },
+    ];
+    const [flaw] = outcomeViolations(late, told, () => 2);
+    expect(flaw?.text).to.include('was known to have version 2');
+    expect(outcomeViolations(late, told, () => 1)).to.deep.equal([]);
+  });
 });

@@ -64,11 +64,12 @@ describe('publisher of events', () => {
   });
 
   it('publishes the events of a batch, then forgets them and no others', async () => {
-    const { record, publisher, pending, published } = setUp();
+    const { record, publisher, pending, published, now } = setUp();
     const events = await record(created('u-1'), created('u-2'), created('u-3'));
     let pendingWhenPublished: Promise<readonly PositionRange[]> | undefined;
     await publisher.publishAppended(
       events.filter(({ position }) => position !== 2),
+      now(),
       () => {
         pendingWhenPublished = pending();
       },
@@ -86,10 +87,31 @@ describe('publisher of events', () => {
     expect(published).to.deep.equal([1, 2, 3, 2, 2]);
   });
 
+  it('gives up after so many tries in a row of which nothing was confirmed, where it is told to', async () => {
+    const outcomes = [
+      ['unknown', 'unknown', 'unknown'],
+      ['unknown', 'confirmed', 'unknown'],
+      ['unknown', 'unknown'],
+      ['unknown', 'confirmed'],
+      ['unknown'],
+      ['unknown'],
+    ] as const;
+    let calls = 0;
+    const { record, publisher, published } = setUp(async () => outcomes[calls++] ?? ['confirmed']);
+    const events = await record(created('u-1'), created('u-2'), created('u-3'));
+    const failure = await publisher.publish(events, 2).catch((error: unknown) => error);
+    expect((failure as Error).message).to.include('1 events, the first at position 1');
+    expect(published).to.deep.equal([1, 2, 3, 1, 2, 3, 1, 3, 1, 3, 1, 1]);
+  });
+
   it('says that the broker is unavailable when the time to drain is over, and forgets nothing', async () => {
-    const { record, publisher, drained, pending } = setUp(async (messages) => messages.map(() => 'unknown' as const));
+    const { record, publisher, drained, pending, now } = setUp(async (messages) =>
+      messages.map(() => 'unknown' as const),
+    );
     drained.abort();
-    const failure = await publisher.publishAppended(await record(created('u-1'))).catch((error: unknown) => error);
+    const failure = await publisher
+      .publishAppended(await record(created('u-1')), now())
+      .catch((error: unknown) => error);
     expect(failure).to.include({ code: 'BROKER_UNAVAILABLE' });
     expect(await pending()).to.deep.equal([{ first: 1, last: 1 }]);
   });
@@ -97,7 +119,7 @@ describe('publisher of events', () => {
   describe('keeps ranges', () => {
     it('as long as the broker does not confirm, however often that fails, and no longer', async () => {
       let gate = makeGate();
-      const { record, publisher, kept, pending } = setUp(
+      const { record, publisher, kept, pending, now } = setUp(
         async (messages) => {
           await gate.opened;
           return confirmAll(messages);
@@ -107,7 +129,7 @@ describe('publisher of events', () => {
         },
       );
       const publishOne = async (position: number): Promise<void> => {
-        const done = publisher.publishAppended(await record(created(`u-${position}`)));
+        const done = publisher.publishAppended(await record(created(`u-${position}`)), now());
         const [before, range] = [kept.length, { first: position, last: position }];
         await eventually(() => {
           expect(kept.slice(before)).to.deep.include([range]).and.to.have.length.above(2);
@@ -134,6 +156,7 @@ describe('publisher of events', () => {
       const done = publisher.publishTaken([first, second], async (range) => {
         started.push(range);
         await waits[range === first ? 0 : 1].opened;
+        return true;
       });
       await eventually(() => {
         expect(kept.at(-1)).to.deep.equal([first, second]);
@@ -147,17 +170,58 @@ describe('publisher of events', () => {
       expect(started).to.deep.equal([first, second]);
     });
 
+    it('at once, before it publishes, where the append took so long that relays may see them soon', async () => {
+      let keptWhenPublished = -1;
+      const { record, publisher, kept, now, pending } = setUp(
+        async (messages) => {
+          keptWhenPublished = kept.length;
+          return confirmAll(messages);
+        },
+        async () => {
+          throw new WarrenError('STORE_UNAVAILABLE', 'down');
+        },
+        60_000,
+      );
+      const later = (ms: number): Date => new Date(now().getTime() + ms);
+      await publisher.publishAppended(await record(created('u-1')), later(19_999));
+      expect(keptWhenPublished).to.equal(0);
+      await publisher.publishAppended(await record(created('u-2'), created('u-3')), later(20_000));
+      expect([keptWhenPublished, kept]).to.deep.equal([1, [[{ first: 2, last: 3 }]]]);
+      expect(await pending()).to.deep.equal([]);
+    });
+
+    it('that it took over no more once it has left them for later', async () => {
+      const wait = makeGate();
+      const { publisher, kept, record, pending } = setUp();
+      await record(created('u-1'), created('u-2'));
+      const [first, second] = [
+        { first: 1, last: 1 },
+        { first: 2, last: 2 },
+      ];
+      const done = publisher.publishTaken([first, second], async (range) => {
+        if (range === first) return false;
+        await wait.opened;
+        return true;
+      });
+      await eventually(() => {
+        expect(kept.at(-1)).to.deep.equal([second]);
+      });
+      wait.open();
+      await done;
+      expect(await pending()).to.deep.equal([first]);
+    });
+
     it('at no cost where the broker confirms at once', async () => {
-      const { record, publisher, kept } = setUp(confirmAll, undefined, 60_000);
+      const { record, publisher, kept, now } = setUp(confirmAll, undefined, 60_000);
       for (let number = 1; number <= 20; number += 1) {
-        await publisher.publishAppended(await record(created(`u-${number}`)));
+        await publisher.publishAppended(await record(created(`u-${number}`)), now());
       }
       expect(kept).to.deep.equal([]);
     });
 
     it('and leaves nothing in flight when it is done', async () => {
       const [broker, database] = [makeGate(), makeGate()];
-      const { record, publisher, kept } = setUp(
+      const { record, publisher, kept, now } = setUp(
         async (messages) => {
           await broker.opened;
           return confirmAll(messages);
@@ -165,7 +229,7 @@ describe('publisher of events', () => {
         () => database.opened,
       );
       let isDone = false;
-      const done = publisher.publishAppended(await record(created('u-1'))).then(() => {
+      const done = publisher.publishAppended(await record(created('u-1')), now()).then(() => {
         isDone = true;
       });
       await eventually(() => {

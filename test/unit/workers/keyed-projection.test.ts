@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { WarrenError } from '../../../src/errors.js';
 import type { EventStore } from '../../../src/event-store/event-store.js';
 import type { ReadStore } from '../../../src/read-store/read-store.js';
 import { makeKeyedApplier } from '../../../src/workers/keyed-projection.js';
@@ -160,12 +161,67 @@ describe('keyed projection at work', () => {
       expect([await seenBy('u-0'), await seenBy('u-1100'), await seenBy('bad')]).to.deep.equal([[1], [1102], null]);
       expect(healed.reduce((sum, count) => sum + count)).to.equal(1101);
       expect(await checkpoint()).to.equal(null);
+      // The same once more: that is no race.
+      expect(await compare()).to.equal('cannot be applied');
       const outcomes = new Set<unknown>();
       reads.length = 0;
       for (let again = 0; again < 90; again += 1) outcomes.add(await compare());
       expect([[...outcomes], reads]).to.deep.equal([[undefined], []]);
       for (let again = 0; again < 10; again += 1) outcomes.add(await compare());
       expect([...outcomes]).to.deep.equal([undefined, 'cannot be applied']);
+    });
+
+    it('looks the next time again at what failed once, and heals behind it meanwhile', async () => {
+      const { record, applierOn, seenBy, readStore, checkpoint } = setUp();
+      await record(created('u-0'), ...Array.from({ length: 2100 }, (_, n) => created(`u-${n + 1}`)));
+      let isRaced = true;
+      const write: ReadStore['write'] = async (batch) =>
+        isRaced && batch.documents.some(({ document }) => document._id === 'u-1') ? 'stale' : readStore.write(batch);
+      const applier = applierOn({ readStore: { ...readStore, write } });
+      const failure = await applier.compareUpTo(2101, signal).catch((error: unknown) => (error as Error).message);
+      expect(failure).to.include('were faster');
+      expect([await seenBy('u-0'), await seenBy('u-1'), await seenBy('u-2100')]).to.deep.equal([[1], null, [2101]]);
+      expect(await checkpoint()).to.equal(null);
+      isRaced = false;
+      await applier.compareUpTo(2101, signal);
+      expect(await seenBy('u-1')).to.deep.equal([2]);
+      expect(await checkpoint()).to.equal(2101);
+    });
+
+    it('looks the next time again at what failed for another reason than before', async () => {
+      const { record, applierOn, seenBy, readStore } = setUp();
+      await record(created('u-1'));
+      let why = 'one';
+      const write: ReadStore['write'] = async (batch) => {
+        if (batch.documents.length > 0 && why !== '') throw new Error(why);
+        return readStore.write(batch);
+      };
+      const applier = applierOn({ readStore: { ...readStore, write } });
+      const compare = () => applier.compareUpTo(1, signal).catch((error: unknown) => (error as Error).message);
+      expect(await compare()).to.equal('one');
+      why = 'another';
+      expect(await compare()).to.equal('another');
+      why = '';
+      expect(await compare()).to.equal(undefined);
+      expect(await seenBy('u-1')).to.deep.equal([1]);
+    });
+
+    it('does not look the next time at an event that has no upcaster', async () => {
+      const unknown: typeof trail = {
+        ...trail,
+        evolve: () => {
+          throw new WarrenError('UNKNOWN_EVENT', 'no upcaster');
+        },
+      };
+      const { record, applierOn, eventStore } = makeApplierFixture(unknown, makeKeyedApplier);
+      await record(created('u-1'));
+      const { reads, counting } = countingReads(eventStore);
+      const applier = applierOn({ eventStore: counting });
+      const failure = await applier.compareUpTo(1, signal).catch((error: unknown) => error);
+      expect(failure).to.include({ code: 'UNKNOWN_EVENT' });
+      reads.length = 0;
+      await applier.compareUpTo(1, signal);
+      expect(reads).to.deep.equal([]);
     });
 
     it('leaves the rest to another worker that moved the checkpoint meanwhile', async () => {

@@ -79,6 +79,85 @@ describe('relay', () => {
     expect(await system.pending()).to.deep.equal([{ first: 1, last: 1 }]);
   });
 
+  for (const [what, given] of [
+    ['nothing', []],
+    ['less at the start', [4, 5, 6]],
+    ['less in between', [3, 4, 6]],
+    ['less at the end', [3, 4, 5]],
+    ['one twice', [3, 4, 4, 5, 6]],
+    ['another order', [3, 5, 4, 6]],
+  ] as const) {
+    it(`does not forget a range of which the store gives ${what}, and goes on with the next`, async () => {
+      const system = setUp();
+      const broken = { first: 3, last: 6 };
+      const recorded = await system.record(...upTo(8).map((number) => created(`u-${number}`)));
+      const readAll: typeof system.eventStore.readAll = async function* (options) {
+        if (options?.afterPosition !== 2) yield* system.eventStore.readAll(options);
+        else for (const position of given) yield* recorded.slice(position - 1, position);
+      };
+      const takeOver = async (...asked: [number, number]) => {
+        const taken = await system.eventStore.outbox.takeOver(...asked);
+        return taken.flatMap((range) =>
+          range.first === 3 ? [broken] : range.first > 3 && range.first < 7 ? [] : [range],
+        );
+      };
+      const eventStore = { ...system.eventStore, readAll, outbox: { ...system.eventStore.outbox, takeOver } };
+      system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+      const relay = relayOn({ ...system, eventStore });
+      await eventually(() => {
+        expect(system.lines).to.include('warn: relay failed, comes again');
+      });
+      await relay.stop();
+      const others = system.published.map(Number).filter((position) => position < 3 || position > 6);
+      expect(others).to.deep.equal([1, 2, 7, 8]);
+      expect((await system.pending()).map(({ first }) => first)).to.deep.equal([3, 4, 5, 6]);
+    });
+  }
+
+  it('leaves what the broker never confirms to a later round, and publishes what is behind it', async () => {
+    const isPoison = (message: OutgoingMessage): boolean => hasPoison && message.properties.headers?.['position'] === 2;
+    let hasPoison = true;
+    const system = setUp(async (messages) =>
+      messages.map((message) => (isPoison(message) ? ('unknown' as const) : ('confirmed' as const))),
+    );
+    await system.record(...upTo(25).map((number) => created(`u-${number}`)));
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const relay = relayOn(system);
+    await eventually(() => {
+      expect(new Set(system.published)).to.deep.equal(new Set(upTo(25).map(String)));
+    });
+    expect(system.lines).to.include('warn: relay failed, comes again');
+    await relay.stop();
+    expect(await system.pending()).to.deep.equal([{ first: 2, last: 2 }]);
+
+    hasPoison = false;
+    system.published.length = 0;
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const later = relayOn(system);
+    await eventually(() => {
+      expect(system.published).to.deep.equal(['2']);
+    });
+    await later.stop();
+    expect(await system.pending()).to.deep.equal([]);
+  });
+
+  it('ends the round at the first range that fails once it is stopped', async () => {
+    let stopped: Promise<void> | undefined;
+    const system = setUp(async (messages) => {
+      stopped ??= relay.stop();
+      return messages.map(() => 'unknown' as const);
+    });
+    await system.record(...upTo(3).map((number) => created(`u-${number}`)));
+    system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+    const relay = relayOn(system);
+    await eventually(() => {
+      expect(stopped).to.not.equal(undefined);
+    });
+    await stopped;
+    expect(new Set(system.published)).to.deep.equal(new Set(['1']));
+    expect(await system.pending()).to.have.length(3);
+  });
+
   it('is not ready while the database is down, and is when it is back', async () => {
     const system = setUp();
     let isDown = true;

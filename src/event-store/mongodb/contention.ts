@@ -26,7 +26,7 @@ const lookEveryMs = 100;
 /** Lost races in a row that are bad luck. */
 const tolerated = 2;
 /** A turn is several tries, since handing over costs some milliseconds; none begins after the time. */
-const triesInTurn = 6;
+const triesInTurn = 5;
 const turnLimitMs = 100;
 /** A turn that takes longer is that of a process which was killed or stopped, or as slow. */
 const skipAfterMs = 400;

@@ -9,7 +9,7 @@ import type { AppendTransaction } from './append-transaction.js';
 import { failCall, isOpen, makeCall, planBatch, settle, settleFound, type Waiting } from './batch.js';
 import type { Contention } from './contention.js';
 import { makeKnownVersions } from './known-versions.js';
-import type { Tail } from './reads.js';
+import { lowestTails, type Tail } from './tails.js';
 
 type Deps = {
   readonly appendTransaction: AppendTransaction;
@@ -58,13 +58,13 @@ export const makeGroupCommit = (deps: Deps) => {
 
   /** Settles those whose fate is known. */
   const askStore = async (asked: readonly Waiting[]): Promise<null> => {
-    const tails = new Map<string, Tail>();
-    for (const { key, commit } of asked) {
-      // Mostly the expected version is right or one behind, so that only what is new is read.
-      const afterVersion = Math.max(known.get(key) ?? 0, commit.expectedVersion) - 1;
-      const other = tails.get(key);
-      if (!other || afterVersion < other.afterVersion) tails.set(key, { stream: commit.stream, afterVersion });
-    }
+    // Mostly the expected version is right or one behind, so that only what is new is read.
+    const tails = lowestTails(
+      asked.map(({ key, commit }) => ({
+        stream: commit.stream,
+        afterVersion: Math.max(known.get(key) ?? 0, commit.expectedVersion) - 1,
+      })),
+    );
     const commandIds = asked.map(({ commit }) => commit.metadata.commandId);
     const versionsAndHead = Promise.all([deps.versionsOf([...tails.values()]), deps.headPosition()]);
     const [versions, headNow] = await within(readLimitMs, versionsAndHead);

@@ -163,6 +163,15 @@ export const describeAppends = (opened: StoreOf): void => {
       expect((await store(adapter, commitOf('x', 1))).map(versionOf)).to.deep.equal([2]);
     });
 
+    it('appends what stands in the call before a lost commit, though its version would have led to it', async () => {
+      const { adapter, peer } = opened();
+      const again = commitOf('x', 1);
+      await store(adapter, commitOf('x', 0), again);
+      const outcomes = await peer.append([commitOf('x', 2), again, commitOf('x', 1)]);
+      expect(outcomes.map((outcome) => outcome.status)).to.deep.equal(['appended', 'duplicate', 'conflict']);
+      expect(outcomes[2]).to.deep.include({ expectedVersion: 1, actualVersion: 3 });
+    });
+
     it('answers a conflict with the version that the commits before it in the call leave', async () => {
       const { adapter } = opened();
       const outcomes = await adapter.append([

@@ -9,8 +9,8 @@ export type Call = {
   readonly outcomes: (AppendOutcome | undefined)[];
   open: number;
   failed: boolean;
-  /** By stream: what expects this version or a later one was built upon a commit that dropped out. */
-  readonly brokenFrom: Map<string, number>;
+  /** By stream: the commits that were not appended, in any order. */
+  readonly dropped: Map<string, Waiting[]>;
   resolve(outcomes: AppendOutcome[]): void;
   reject(error: unknown): void;
 };
@@ -39,8 +39,14 @@ const bytesOf = ({ events, metadata }: Commit): number => {
 
 export const isOpen = ({ call, index }: Waiting): boolean => !call.failed && call.outcomes[index] === undefined;
 
-const isBroken = ({ call, key, commit }: Waiting): boolean =>
-  commit.expectedVersion >= (call.brokenFrom.get(key) ?? Number.POSITIVE_INFINITY);
+/** Built upon a commit that dropped out: one before it in the call that would have led to its version or a lower one. */
+const isBroken = ({ call, key, index, commit }: Waiting): boolean =>
+  call.dropped
+    .get(key)
+    ?.some(
+      (other) =>
+        other.index < index && other.commit.expectedVersion + other.commit.events.length <= commit.expectedVersion,
+    ) ?? false;
 
 export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
   const { call, index, key, commit } = waiting;
@@ -48,8 +54,9 @@ export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
   call.outcomes[index] = outcome;
   call.open -= 1;
   if (outcome.status !== 'appended' && commit.events.length > 0) {
-    const builtUpon = commit.expectedVersion + commit.events.length;
-    call.brokenFrom.set(key, Math.min(builtUpon, call.brokenFrom.get(key) ?? builtUpon));
+    const ofStream = call.dropped.get(key);
+    if (ofStream) ofStream.push(waiting);
+    else call.dropped.set(key, [waiting]);
   }
   if (call.open === 0) call.resolve(call.outcomes as AppendOutcome[]);
 };
@@ -71,7 +78,7 @@ export const makeCall = (
     outcomes: new Array<AppendOutcome | undefined>(commits.length),
     open: commits.length,
     failed: false,
-    brokenFrom: new Map(),
+    dropped: new Map(),
   };
   const waiting = commits.map((commit, index) => ({
     commit,

@@ -9,6 +9,15 @@ const isText = (value: unknown): boolean =>
   // A character may take two units
   (value.length <= longestText || (value.length <= 2 * longestText && Array.from(value).length <= longestText));
 
+/** The first field that has a value and no text. Without a list of fields, since this runs for each commit. */
+const notText = (fields: object): string | null => {
+  for (const name in fields) {
+    const value = (fields as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined && !isText(value)) return name;
+  }
+  return null;
+};
+
 /**
  * Why no reader could make sense of this commit; null: nothing is wrong with it. Commands are validated long before: this
  * is for what deciders and direct callers give, since what is stored stays for ever.
@@ -17,9 +26,8 @@ export const unstorableReason = ({ stream, expectedVersion, metadata, events }: 
   if (events.length === 0) return 'it has no events';
   if (!Number.isSafeInteger(expectedVersion) || expectedVersion < 0)
     return `expectedVersion is ${expectedVersion}, not a whole number from 0`;
-  for (const [name, value] of Object.entries<unknown>({ ...stream, ...metadata })) {
-    if (value !== undefined && !isText(value)) return `${name} is not a text of 1 to ${longestText} characters`;
-  }
+  const name = notText(stream) ?? notText(metadata);
+  if (name !== null) return `${name} is not a text of 1 to ${longestText} characters`;
   for (const { type, schemaVersion, payload } of events) {
     if (!isText(type)) return `an event type is not a text of 1 to ${longestText} characters`;
     if (!Number.isSafeInteger(schemaVersion) || schemaVersion < 1) {

@@ -3,7 +3,7 @@ import { setImmediate as loopDrained } from 'node:timers/promises';
 import type { RecordedEvent } from '../../core/message.js';
 import { asError } from '../../errors.js';
 import { failureOf } from '../../mongodb/errors.js';
-import { makeTimeLimit, within } from '../../mongodb/time-limit.js';
+import { makeTimeLimits, within } from '../../mongodb/time-limit.js';
 import type { Commit, PositionRange } from '../event-store.js';
 import { toDocuments, toRecordedEvent, type Collections, type EventDocument } from './documents.js';
 import { writeOutbox } from './outbox.js';
@@ -90,12 +90,15 @@ const commit = async (session: ClientSession): Promise<void> => {
  * @returns the events of each commit
  */
 export const makeAppendTransaction = ({ client, db, collections, now, bypassValidation, onCommitted }: Deps) => {
+  /** Of this writer, which does one thing at a time: what is under way when a limit is reached is what it is for. */
+  const limitTo = makeTimeLimits();
+
   /**
    * Ends a transaction whose commit may still be on its way, which then finds none, or has come first. Without this
    * we would hold the next position against ourselves until the next standstill; failing costs no more than that.
    */
   const kill = async (session: ClientSession): Promise<void> => {
-    const limit = makeTimeLimit(killLimitMs);
+    const limit = limitTo(killLimitMs);
     await client
       .db('admin')
       .command({ killSessions: [session.id] }, { signal: limit.signal })
@@ -110,7 +113,7 @@ export const makeAppendTransaction = ({ client, db, collections, now, bypassVali
     const timestamp = now();
     const session = client.startSession();
     const bytes = batch.reduce((sum, commit) => sum + commit.bytes, 0);
-    const limit = makeTimeLimit(limitMsOf(bytes));
+    const limit = limitTo(limitMsOf(bytes));
     const options = { session, bypassDocumentValidation: bypassValidation() && !mustValidate };
     const run = makeRunStatement(db, { ...options, signal: limit.signal });
     try {

@@ -40,13 +40,14 @@ const bytesOf = ({ events, metadata }: Commit): number => {
 export const isOpen = ({ call, index }: Waiting): boolean => !call.failed && call.outcomes[index] === undefined;
 
 /** Built upon a commit that dropped out: one before it in the call that would have led to its version or a lower one. */
-const isBroken = ({ call, key, index, commit }: Waiting): boolean =>
-  call.dropped
-    .get(key)
-    ?.some(
-      (other) =>
-        other.index < index && other.commit.expectedVersion + other.commit.events.length <= commit.expectedVersion,
-    ) ?? false;
+const isBroken = ({ call, key, index, commit }: Waiting): boolean => {
+  if (call.dropped.size === 0) return false;
+  const dropped = call.dropped.get(key) ?? [];
+  return dropped.some(
+    (other) =>
+      other.index < index && other.commit.expectedVersion + other.commit.events.length <= commit.expectedVersion,
+  );
+};
 
 export const settle = (waiting: Waiting, outcome: AppendOutcome): void => {
   const { call, index, key, commit } = waiting;
@@ -114,7 +115,9 @@ export const planBatch = (queue: readonly Waiting[], limits: Limits, known: Know
   const commandIds = new Set<string>();
   const waitingStreams = new Set<string>();
   let [events, bytes] = [0, 0];
-  for (const [at, waiting] of queue.entries()) {
+  let at = -1;
+  for (const waiting of queue) {
+    at += 1;
     if (!isOpen(waiting)) continue;
     const { commit, key } = waiting;
     const isFull =
@@ -128,7 +131,7 @@ export const planBatch = (queue: readonly Waiting[], limits: Limits, known: Know
     const isRepeated = commandIds.has(commit.metadata.commandId);
     if (isRepeated) waiting.doubtful = true;
     const follows = planned === undefined || (planned === commit.expectedVersion && !isBroken(waiting));
-    if (isRepeated || waitingStreams.has(key) || !follows) {
+    if (isRepeated || !follows || (waitingStreams.size > 0 && waitingStreams.has(key))) {
       rest.push(waiting);
       waitingStreams.add(key);
       commandIds.add(commit.metadata.commandId);

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { appendTable, writersTable, type Measured } from './append/report.js';
 import { runRounds, type Load } from './append/rounds.js';
 import { provideServer, withDatabase } from './append/server.js';
-import { openFloor, openWarren, type Variant } from './append/variants.js';
+import { openFloor, openTransaction, openWarren, type Variant } from './append/variants.js';
 import { runWriterRounds } from './append/writers.js';
 import { describeCommit, describeMachine, listenerPid } from './pipeline/machine.js';
 import { writeBetweenMarkers } from './pipeline/report.js';
@@ -45,6 +45,7 @@ const measure = async (): Promise<void> => {
       await openWarren(url),
       await openFloor(url, { validated: false }),
       await openFloor(url, { validated: true }),
+      await openTransaction(url),
     ];
     const measured: Measured[] = [];
     for (const load of loads) {

@@ -49,8 +49,9 @@ export const appendTable = (measured: readonly Measured[]): string =>
       'Node µs',
       'of the floor (quartiles)',
       'of the validated floor',
+      'of the transaction',
     ),
-    row('---', '---:', '---:', '---', '---:', '---:', '---:', '---:', '---:'),
+    row('---', '---:', '---:', '---', '---:', '---:', '---:', '---:', '---:', '---:'),
     ...measured.flatMap(({ label, rounds }) =>
       Object.entries(rounds).map(([name, ofVariant]) =>
         row(
@@ -61,6 +62,7 @@ export const appendTable = (measured: readonly Measured[]): string =>
           perEvent(ofVariant, ({ nodeUs }) => nodeUs),
           ratiosOf(ofVariant, rounds['floor'] ?? []),
           ratiosOf(ofVariant, rounds['validated floor'] ?? []),
+          ratiosOf(ofVariant, rounds['transaction'] ?? []),
         ),
       ),
     ),

@@ -7,6 +7,7 @@ import {
   type IndexDescription,
 } from 'mongodb';
 import { randomUUID } from 'node:crypto';
+import { setImmediate as loopDrained } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Commit } from '../../src/event-store/event-store.js';
 import { makeMongodbEventStore } from '../../src/event-store/mongodb-event-store.js';
@@ -54,6 +55,56 @@ const validationOf = async (db: Db, name: string): Promise<CreateCollectionOptio
   return { validator: (found?.options?.validator ?? {}) as Document };
 };
 
+/** The documents of a batch as the store writes them, at positions that `nextPosition` gives. */
+const documentsOf = (batch: readonly Commit[], nextPosition: () => number) => {
+  const timestamp = new Date();
+  return batch.flatMap(({ stream, expectedVersion, metadata, commandDigest, events: ofCommand }) =>
+    ofCommand.map((event, index) => ({
+      _id: nextPosition(),
+      eventId: randomUUID(),
+      ...stream,
+      version: expectedVersion + index + 1,
+      ...event,
+      metadata,
+      timestamp,
+      commandIndex: index,
+      ...(index === 0 ? { commandDigest } : {}),
+    })),
+  );
+};
+
+/**
+ * What somebody writes who needs what the store guarantees, and has one writer that never fails: outbox entry and
+ * events in one transaction, by plain commands, the documents made while the server works. No checks, no answers.
+ */
+export const openTransaction = async (mongodbUrl: string): Promise<Variant> => {
+  const client = new MongoClient(mongodbUrl, { writeConcern: { w: 'majority' }, ignoreUndefined: true });
+  const db = client.db();
+  const [events, outbox] = ['transaction', 'transaction.outbox'];
+  await db.createCollection(events);
+  await db.createCollection(outbox);
+  await db.collection(events).createIndexes(await indexesOf(db, 'events'));
+  let position = 0;
+  return {
+    name: 'transaction',
+    append: async (batch) => {
+      const first = position + 1;
+      const last = position + batch.reduce((sum, commit) => sum + commit.events.length, 0);
+      const session = client.startSession();
+      session.startTransaction();
+      const update = { q: { _id: first }, u: { $set: { last }, $currentDate: { at: true } }, upsert: true };
+      const written = db.command({ update: outbox, updates: [update] }, { session });
+      await loopDrained();
+      const documents = documentsOf(batch, () => (position += 1));
+      await written;
+      await db.command({ insert: events, documents }, { session });
+      await session.commitTransaction();
+      await session.endSession();
+    },
+    close: () => client.close(),
+  };
+};
+
 /**
  * What somebody writes who needs the events stored and nothing else: one `insertMany` of the same documents into a
  * collection with the same indexes, and `validated` by the same schema or not. No transaction, no outbox, no answer to
@@ -73,21 +124,7 @@ export const openFloor = async (
   return {
     name,
     append: async (batch) => {
-      const timestamp = new Date();
-      const documents = batch.flatMap(({ stream, expectedVersion, metadata, commandDigest, events: ofCommand }) =>
-        ofCommand.map((event, index) => ({
-          _id: (position += 1),
-          eventId: randomUUID(),
-          ...stream,
-          version: expectedVersion + index + 1,
-          ...event,
-          metadata,
-          timestamp,
-          commandIndex: index,
-          ...(index === 0 ? { commandDigest } : {}),
-        })),
-      );
-      await events.insertMany(documents);
+      await events.insertMany(documentsOf(batch, () => (position += 1)));
     },
     close: () => client.close(),
   };

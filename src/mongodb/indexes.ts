@@ -25,6 +25,9 @@ const keyOf = ({ key }: Document): string => JSON.stringify(key);
 
 const describeIndex = (index: Document): string => [keyOf(index), ...optionsOf(index)].join(', ');
 
+const describeWanted = (db: Db, name: string, index: IndexDescription): string =>
+  `Index ${index.name ?? 'on'} ${describeIndex(index)} of ${db.databaseName}.${name}`;
+
 /** null: it is what is wanted. */
 const differenceOf = (found: FoundIndex, wanted: IndexDescription): string | null => {
   if (describeIndex(found) !== describeIndex(wanted)) return `is ${describeIndex(found)}`;
@@ -39,6 +42,43 @@ const remedyFor = (db: Db, collection: string, found: FoundIndex, wanted: IndexD
   return `run in mongosh: db.getSiblingDB(${JSON.stringify(db.databaseName)}).getCollection(${JSON.stringify(collection)}).${act} and start again`;
 };
 
+/** null: no index lets documents expire. */
+const expiryIn = (db: Db, name: string, indexes: readonly FoundIndex[]): string | null => {
+  const expiring = indexes.find(({ expireAfterSeconds }) => expireAfterSeconds !== undefined);
+  if (!expiring) return null;
+  const drop = `db.getSiblingDB(${JSON.stringify(db.databaseName)}).getCollection(${JSON.stringify(name)}).dropIndex(${JSON.stringify(expiring.name)})`;
+  return `Index ${expiring.name} of ${db.databaseName}.${name} is ${describeIndex(expiring)}, so documents would vanish; run in mongosh: ${drop} and start again`;
+};
+
+/** What is there in place of the wanted one, and the remedy; null: nothing, or just what is wanted. */
+const obstacleTo = (
+  db: Db,
+  name: string,
+  index: IndexDescription,
+  found: readonly FoundIndex[],
+): { readonly same: FoundIndex | undefined; readonly problem: string | null } => {
+  const same = found.find((each) => each.name === index.name) ?? found.find((each) => keyOf(each) === keyOf(index));
+  const difference = same && differenceOf(same, index);
+  if (!same || !difference) return { same, problem: null };
+  const what = `${describeWanted(db, name, index)} is wanted, but ${same.name} ${difference}`;
+  return { same, problem: `${what}; ${remedyFor(db, name, same, index)}` };
+};
+
+/** What is wrong with the indexes of a collection, each with its remedy; changes nothing. */
+export const findIndexProblems = async (
+  db: Db,
+  name: string,
+  indexes: readonly IndexDescription[],
+): Promise<readonly string[]> => {
+  const found = (await db.collection(name).listIndexes().toArray()) as FoundIndex[];
+  const expiry = expiryIn(db, name, found);
+  const problems = indexes.map((index) => {
+    const { same, problem } = obstacleTo(db, name, index, found);
+    return same ? problem : `${describeWanted(db, name, index)} is missing; start a role again, which makes it`;
+  });
+  return [expiry, ...problems].filter((problem) => problem !== null);
+};
+
 /**
  * Makes the indexes that are missing; others are left alone. Any number of processes may do so at a time.
  * @throws WarrenError STORE_UNUSABLE: one of that name or key is there and differs, or the documents break its
@@ -47,13 +87,8 @@ const remedyFor = (db: Db, collection: string, found: FoundIndex, wanted: IndexD
 export const ensureIndexes = async (db: Db, name: string, indexes: readonly IndexDescription[]): Promise<void> => {
   const found = (await db.collection(name).listIndexes().toArray()) as FoundIndex[];
   for (const index of indexes) {
-    const wanted = `Index ${index.name ?? 'on'} ${describeIndex(index)} of ${db.databaseName}.${name}`;
-    const same = found.find((each) => each.name === index.name) ?? found.find((each) => keyOf(each) === keyOf(index));
-    const difference = same && differenceOf(same, index);
-    if (same && difference) {
-      const message = `${wanted} is wanted, but ${same.name} ${difference}; ${remedyFor(db, name, same, index)}`;
-      throw new WarrenError('STORE_UNUSABLE', message);
-    }
+    const { problem } = obstacleTo(db, name, index, found);
+    if (problem) throw new WarrenError('STORE_UNUSABLE', problem);
     try {
       // One that is there too: it may still be built by another process, and this waits for the end.
       await db.collection(name).createIndexes([index]);
@@ -61,21 +96,14 @@ export const ensureIndexes = async (db: Db, name: string, indexes: readonly Inde
       // Another process made a different one just now, or the documents are not unique.
       const codes: readonly unknown[] = [indexOptionsConflict, indexKeySpecsConflict, duplicateKey];
       if (!(error instanceof MongoServerError && codes.includes(error.code))) throw error;
-      throw new WarrenError('STORE_UNUSABLE', `${wanted} cannot be made: ${error.message}; remove what differs`, {
-        cause: error,
-      });
+      const message = `${describeWanted(db, name, index)} cannot be made: ${error.message}; remove what differs`;
+      throw new WarrenError('STORE_UNUSABLE', message, { cause: error });
     }
   }
 };
 
 /** @throws WarrenError STORE_UNUSABLE: an index lets documents of this collection expire */
 export const refuseExpiry = async (db: Db, name: string): Promise<void> => {
-  const indexes = (await db.collection(name).listIndexes().toArray()) as FoundIndex[];
-  const expiring = indexes.find(({ expireAfterSeconds }) => expireAfterSeconds !== undefined);
-  if (!expiring) return;
-  const drop = `db.getSiblingDB(${JSON.stringify(db.databaseName)}).getCollection(${JSON.stringify(name)}).dropIndex(${JSON.stringify(expiring.name)})`;
-  throw new WarrenError(
-    'STORE_UNUSABLE',
-    `Index ${expiring.name} of ${db.databaseName}.${name} is ${describeIndex(expiring)}, so documents would vanish; run in mongosh: ${drop} and start again`,
-  );
+  const problem = expiryIn(db, name, (await db.collection(name).listIndexes().toArray()) as FoundIndex[]);
+  if (problem) throw new WarrenError('STORE_UNUSABLE', problem);
 };

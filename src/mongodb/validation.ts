@@ -52,42 +52,53 @@ const shellCommand = (db: Db, command: Document): string =>
 
 const isBusy = (error: unknown): boolean => error instanceof MongoServerError && busyCodes.has(error.code);
 
+const refusal = (db: Db, name: string, what: string, remedy: Document): string => {
+  const how = `run in mongosh: ${shellCommand(db, { collMod: name, ...remedy })} and start again`;
+  return `Collection ${db.databaseName}.${name} ${what}; ${how}`;
+};
+
+/** `ours`: there is nothing to do; `settable`: none, or ours of an older revision. */
+type Examined = { readonly is: 'ours' | 'settable' } | { readonly is: 'foreign'; readonly problem: string };
+
+/** Looks at the validation of a collection that is there; changes nothing. */
+export const examineValidation = (db: Db, { name, options = {} }: CollectionInfo, schema: DocumentSchema): Examined => {
+  const foreign = (what: string, remedy: Document): Examined => ({
+    is: 'foreign',
+    problem: refusal(db, name, what, remedy),
+  });
+  const { validator = {}, validationLevel = 'strict', validationAction = 'error' } = options as FoundOptions;
+  if (Object.keys(validator).length === 0) return { is: 'settable' };
+  const weakness = firstDifference({ validationLevel, validationAction }, full);
+  if (weakness !== null) return foreign(`does not refuse every wrong document, since ${weakness}`, full);
+  const revision = revisionOf(validator, name);
+  // Without a validator the next start sets ours.
+  if (revision === null)
+    return foreign(`has a validator that is not Warren's, ${inShort(validator)}`, { validator: {} });
+  const difference = firstDifference(validator, validationOf(name, schema).validator);
+  if (revision === schema.revision && difference !== null)
+    return foreign(`has a changed validator: ${difference}`, { validator: {} });
+  return { is: revision >= schema.revision ? 'ours' : 'settable' };
+};
+
 /**
  * Gives a collection that is there our validation: sets a missing one, raises an older revision, leaves a newer one
  * alone, so that code can be rolled back. Existing documents are not looked at.
  * @throws WarrenError STORE_UNUSABLE: it has another validation, or we may not set ours
  */
-export const ensureValidation = async (
-  db: Db,
-  { name, options = {} }: CollectionInfo,
-  schema: DocumentSchema,
-): Promise<void> => {
+export const ensureValidation = async (db: Db, found: CollectionInfo, schema: DocumentSchema): Promise<void> => {
+  const examined = examineValidation(db, found, schema);
+  if (examined.is === 'foreign') throw new WarrenError('STORE_UNUSABLE', examined.problem);
+  if (examined.is === 'ours') return;
+  const { name } = found;
   const wanted = validationOf(name, schema);
-  const refuse = (what: string, remedy: Document, cause?: unknown): never => {
-    const how = `run in mongosh: ${shellCommand(db, { collMod: name, ...remedy })} and start again`;
-    throw new WarrenError('STORE_UNUSABLE', `Collection ${db.databaseName}.${name} ${what}; ${how}`, { cause });
-  };
-
-  const { validator = {}, validationLevel = 'strict', validationAction = 'error' } = options as FoundOptions;
-  if (Object.keys(validator).length > 0) {
-    const weakness = firstDifference({ validationLevel, validationAction }, full);
-    if (weakness !== null) refuse(`does not refuse every wrong document, since ${weakness}`, full);
-    const revision = revisionOf(validator, name);
-    // Without a validator the next start sets ours.
-    if (revision === null) refuse(`has a validator that is not Warren's, ${inShort(validator)}`, { validator: {} });
-    const difference = firstDifference(validator, wanted.validator);
-    if (revision === schema.revision && difference !== null)
-      refuse(`has a changed validator: ${difference}`, { validator: {} });
-    if (revision !== null && revision >= schema.revision) return;
-  }
-
   try {
     await db.command({ collMod: name, ...wanted, writeConcern: { w: 'majority' } });
   } catch (error) {
     if (isBusy(error))
       throw new WarrenError('STORE_UNAVAILABLE', `Collection ${name} is busy; try again`, { cause: error });
     if (!(error instanceof MongoServerError && error.code === unauthorized)) throw error;
-    refuse("lacks Warren's validator, and this user may not set it (role dbAdmin may)", wanted, error);
+    const what = "lacks Warren's validator, and this user may not set it (role dbAdmin may)";
+    throw new WarrenError('STORE_UNUSABLE', refusal(db, name, what, wanted), { cause: error });
   }
 };
 

@@ -4,16 +4,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../../mongodb/time-limit.js';
 import type { Collections } from './documents.js';
 
+/**
+ * `waited`: others may have stored meanwhile. `head`: the last position when the turn was handed to us, which spares us
+ * to ask for it; null where nobody said.
+ */
+export type Turn = { readonly waited: boolean; readonly head: number | null };
+
 /** Turns among writers that fight for the next position. */
 export type Contention = {
   /**
    * Waits for this process's turn, if others wait for theirs. Never fails, and ends within a second.
    * @param transactionMs how long a transaction takes of late
-   * @returns whether it waited, so that others may have stored meanwhile
    */
-  readonly takeTurn: (transactionMs: number) => Promise<boolean>;
-  /** After each try to store, at once: who waits for the turn need not wait for what we do with the outcome. */
-  readonly tried: () => void;
+  readonly takeTurn: (transactionMs: number) => Promise<Turn>;
+  /**
+   * After each try to store, at once: who waits for the turn need not wait for what we do with the outcome.
+   * @param head the last position, which a majority has; null: not known
+   */
+  readonly tried: (head: number | null) => void;
   /** There is nothing more to store. */
   readonly done: () => void;
   /** Tells that this process lost `times` races in a row. */
@@ -32,10 +40,17 @@ const turnLimitMs = 100;
 const skipAfterMs = 400;
 const longestWaitMs = 1_000;
 
-/** `ageMs`: how long the first has had the turn, by the server's clock. */
-type Turns = { readonly turns?: readonly string[]; readonly ageMs?: number };
+/**
+ * `ageMs`: how long the first has had the turn, by the server's clock. `handed`: what the one before it knew; of use to
+ * that very process only, since in a database that was restored from a copy it may be of another time.
+ */
+type Turns = {
+  readonly turns?: readonly string[];
+  readonly ageMs?: number;
+  readonly handed?: { readonly to?: string; readonly head?: number | null };
+};
 
-const projection = { _id: 0, turns: 1, ageMs: { $toDouble: { $subtract: ['$$NOW', '$turnAt'] } } } as const;
+const projection = { _id: 0, turns: 1, handed: 1, ageMs: { $toDouble: { $subtract: ['$$NOW', '$turnAt'] } } } as const;
 
 const queue = { $ifNull: ['$turns', []] };
 const without = (writer: string) => ({ $filter: { input: queue, cond: { $ne: ['$$this', writer] } } });
@@ -58,6 +73,8 @@ export const makeContention = ({ store }: Pick<Collections, 'store'>): Contentio
   let triesLeft = 0;
   let turnEndsAt = 0;
   let handingOver: Promise<unknown> = Promise.resolve();
+  const free: Turn = { waited: false, head: null };
+  const waited: Turn = { waited: true, head: null };
 
   const note = (found: Turns | null): readonly string[] => {
     const turns = found?.turns ?? [];
@@ -68,23 +85,23 @@ export const makeContention = ({ store }: Pick<Collections, 'store'>): Contentio
   const options = { readConcern: { level: 'local' }, projection } as const;
   const look = (): Promise<Turns | null> => store.findOne<Turns>({ _id: 'store' }, options);
 
-  const change = (filter: object, turns: object): Promise<Turns | null> => {
-    const update: Document[] = [
-      { $set: { turns, turnAt: { $cond: [{ $eq: [{ $first: turns }, { $first: queue }] }, '$turnAt', '$$NOW'] } } },
-    ];
+  const change = (filter: object, turns: object, handed?: object): Promise<Turns | null> => {
+    const turnAt = { $cond: [{ $eq: [{ $first: turns }, { $first: queue }] }, '$turnAt', '$$NOW'] };
+    const update: Document[] = [{ $set: { turns, turnAt, ...(handed ? { handed } : {}) } }];
     const written = { writeConcern: { w: 1 }, projection, returnDocument: 'after' } as const;
     return store.findOneAndUpdate({ _id: 'store', ...filter }, update, written);
   };
   const join = () => change({ turns: { $ne: writer } }, { $concatArrays: [queue, [writer]] });
   const skip = (other: string) => change({ 'turns.0': other }, without(other));
-  const handOver = () => change({}, without(writer));
+  const handOver = (head: number | null) =>
+    change({}, without(writer), { to: { $first: without(writer) }, head: { $literal: head } });
 
-  const endTurn = (): void => {
+  const endTurn = (head: number | null): void => {
     triesLeft = 0;
-    handingOver = handOver().catch(() => undefined);
+    handingOver = handOver(head).catch(() => undefined);
   };
 
-  const waitForTurn = async (transactionMs: number): Promise<void> => {
+  const waitForTurn = async (transactionMs: number): Promise<Turn> => {
     const endsAt = performance.now() + longestWaitMs;
     await handingOver;
     let found = await join();
@@ -95,7 +112,8 @@ export const makeContention = ({ store }: Pick<Collections, 'store'>): Contentio
       if (first === writer) {
         triesLeft = triesInTurn;
         turnEndsAt = performance.now() + turnLimitMs;
-        return;
+        const { to, head = null } = found?.handed ?? {};
+        return to === writer ? { waited: true, head } : waited;
       }
       if (first === undefined || !turns.includes(writer)) found = (await join()) ?? (await look());
       else if (ageMs > skipAfterMs) found = (await skip(first)) ?? (await look());
@@ -107,29 +125,29 @@ export const makeContention = ({ store }: Pick<Collections, 'store'>): Contentio
         found = await look();
       }
     }
+    return waited;
   };
 
   return {
     takeTurn: async (transactionMs) => {
-      if (triesLeft > 0) return false;
+      if (triesLeft > 0) return free;
       const now = performance.now();
       if (now < contendedUntil) {
-        await within(longestWaitMs, waitForTurn(transactionMs)).catch(() => undefined);
-        return true;
+        return within(longestWaitMs, waitForTurn(transactionMs)).catch(() => waited);
       }
       if (now - lookedAt >= lookEveryMs) {
         lookedAt = now;
         void look().then(note, () => undefined);
       }
-      return false;
+      return free;
     },
-    tried: () => {
+    tried: (head) => {
       if (triesLeft === 0) return;
       triesLeft -= 1;
-      if (triesLeft === 0 || performance.now() >= turnEndsAt) endTurn();
+      if (triesLeft === 0 || performance.now() >= turnEndsAt) endTurn(head);
     },
     done: () => {
-      if (triesLeft > 0) endTurn();
+      if (triesLeft > 0) endTurn(null);
     },
     lost: (times) => {
       if (times >= tolerated) contendedUntil = performance.now() + lastsMs;

@@ -24,12 +24,16 @@ export type EventDocument = {
 /** Positions `_id` to `last`; `at`, by the server's clock, is when they were written or last taken over. */
 export type OutboxDocument = { readonly _id: number; readonly last: number; readonly at: Date };
 
-/** `turns`: writers that wait for their turn to append, in order; the first has had it since `turnAt`. */
+/**
+ * `turns`: writers that wait for their turn to append, in order; the first has had it since `turnAt`. `handed`: the last
+ * position, from the one who had it before, for `to` only.
+ */
 type StoreDocument = {
   readonly _id: 'store';
   readonly id: string;
   readonly turns?: readonly string[];
   readonly turnAt?: Date;
+  readonly handed?: { readonly to?: string; readonly head?: number | null };
 };
 
 /** `_id` is the stream's key, `<aggregateType>/<aggregateId>`; a cache, so any document may be deleted at any time. */

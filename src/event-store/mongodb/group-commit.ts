@@ -128,19 +128,19 @@ export const makeGroupCommit = (deps: Deps) => {
     }
     try {
       const startedAt = performance.now();
-      const recorded = await deps.appendTransaction(batch, head).finally(deps.contention.tried);
+      const recorded = await deps.appendTransaction(batch, head);
+      head = recorded.at(-1)?.at(-1)?.position ?? head;
+      deps.contention.tried(head);
       turnMs = (turnMs * 3 + Math.min(longestTurnMs, performance.now() - startedAt)) / 4;
       batch.forEach((waiting, at) => {
         const events = recorded[at] ?? [];
         const last = events.at(-1);
-        if (last) {
-          head = last.position;
-          known.set(waiting.key, last.version);
-        }
+        if (last) known.set(waiting.key, last.version);
         settle(waiting, { status: 'appended', events });
       });
       return null;
     } catch (error) {
+      deps.contention.tried(null);
       await recover(error, batch);
       return error;
     }
@@ -159,7 +159,10 @@ export const makeGroupCommit = (deps: Deps) => {
       const hasWork = queue.some(isOpen);
       if (!hasWork) deps.contention.done();
       // What comes while we wait for our turn goes with it.
-      else if (await deps.contention.takeTurn(turnMs)) head = null;
+      else {
+        const turn = await deps.contention.takeTurn(turnMs);
+        if (turn.waited) head = turn.head;
+      }
       const limits = {
         events: Math.min(grownBatchEvents, (batchEvents * (lostRaces + 1)) / 2 ** unanswered),
         bytes: batchBytes / 2 ** unanswered,

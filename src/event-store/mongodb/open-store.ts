@@ -1,8 +1,8 @@
 import type { Db, IndexDescription } from 'mongodb';
 import { WarrenError } from '../../errors.js';
-import { ensureCollection } from '../../mongodb/collections.js';
+import { ensureCollection, findCollectionProblem } from '../../mongodb/collections.js';
 import { failureOf } from '../../mongodb/errors.js';
-import { ensureIndexes, refuseExpiry } from '../../mongodb/indexes.js';
+import { ensureIndexes, findIndexProblems, refuseExpiry } from '../../mongodb/indexes.js';
 import { mayBypassValidation } from '../../mongodb/validation.js';
 import { collectionsOf, commandIndex, streamIndex, typeIndex } from './documents.js';
 import { schemas } from './schemas.js';
@@ -44,4 +44,22 @@ export const openStore = async (db: Db, newId: () => string): Promise<OpenedStor
   });
   if (!made) throw new WarrenError('STORE_UNAVAILABLE', 'MongoDB gave no store id; try again');
   return { id: made.id, mayBypassValidation: await mayBypassValidation(db) };
+};
+
+/**
+ * What `openStore` would refuse or make, each with its remedy; empty: all is as wanted. Changes nothing. Null: there is
+ * no store yet.
+ */
+export const findStoreProblems = async (db: Db): Promise<readonly string[] | null> => {
+  const names = Object.keys(schemas) as (keyof typeof schemas)[];
+  const found = await Promise.all(
+    names.map(async (name) => ({ name, ...(await findCollectionProblem(db, name, schemas[name])) })),
+  );
+  if (found.every(({ exists }) => !exists)) return null;
+  const ofIndexes = await Promise.all(
+    found
+      .filter(({ exists }) => exists)
+      .map(({ name }) => findIndexProblems(db, name, name === 'events' ? indexes : [])),
+  );
+  return [...found.flatMap(({ problem }) => problem ?? []), ...ofIndexes.flat()];
 };

@@ -44,7 +44,12 @@ const fixture = (versions: Readonly<Record<string, number>>, onTry: Try = () => 
     },
     findByCommand: async () => new Map(),
     endAbandonedTransactions: async () => undefined,
-    contention: { takeTurn: async () => false, tried: () => undefined, done: () => undefined, lost: () => undefined },
+    contention: {
+      takeTurn: async () => ({ waited: false, head: null }),
+      tried: () => undefined,
+      done: () => undefined,
+      lost: () => undefined,
+    },
     onUnknownOutcome: () => undefined,
     newId: () => String((ids += 1)),
   });

@@ -49,9 +49,9 @@ module.exports = {
         pathNot: [
           '^src/(core|operations|proof)/',
           '^src/errors\\.ts$',
-          '^src/event-store/event-store\\.ts$',
+          '^src/event-store/(event-store|store-look)\\.ts$',
           '^src/read-store/read-store\\.ts$',
-          '^src/messaging/message-bus\\.ts$',
+          '^src/messaging/(message-bus|broker-admin|broker-look|topology|republish|parked-message)\\.ts$',
         ],
       },
     },

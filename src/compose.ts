@@ -5,10 +5,13 @@ import { domains as shippedDomains } from './domains/registry.js';
 import type { EventStore } from './event-store/event-store.js';
 import { makeMemoryEventStore } from './event-store/memory-event-store.js';
 import { makeMongodbEventStore } from './event-store/mongodb-event-store.js';
+import { makeMongodbStoreLook } from './event-store/mongodb/store-look.js';
 import { WarrenError } from './errors.js';
 import { makeLogger, type Logger } from './logger.js';
 import { makeMemoryMessageBus } from './messaging/memory-message-bus.js';
-import type { MessageBus } from './messaging/message-bus.js';
+import type { MessageBus, Topology } from './messaging/message-bus.js';
+import { openRabbitmqAdmin } from './messaging/rabbitmq/broker-admin.js';
+import { makeBrokerLook } from './messaging/rabbitmq/broker-look.js';
 import { clientName } from './messaging/rabbitmq/connection.js';
 import { makeRabbitmqMessageBus } from './messaging/rabbitmq/rabbitmq-message-bus.js';
 import { topologyOf } from './messaging/topology.js';
@@ -17,6 +20,7 @@ import { makeMemoryReadStore } from './read-store/memory-read-store.js';
 import { makeMongodbReadStore } from './read-store/mongodb-read-store.js';
 import type { Channel } from './notifications/channel.js';
 import { makeLogChannel } from './notifications/log-channel.js';
+import type { DoctorDeps } from './operations/doctor.js';
 import type { MakeProofStore } from './proof/proof-store.js';
 import type { ReadStore } from './read-store/read-store.js';
 import { makeTelemetry, type Telemetry } from './telemetry.js';
@@ -29,6 +33,8 @@ export type System = {
   readonly eventStore: EventStore;
   readonly readStore: ReadStore;
   readonly bus: MessageBus;
+  /** Those that wait for a person. */
+  readonly parkedQueues: readonly string[];
   /** Where notifications go out. */
   readonly channel: Channel;
   readonly telemetry: Telemetry;
@@ -56,8 +62,8 @@ type RealMode = Extract<Mode, { kind: 'real' }>;
 type AdapterDeps = Pick<System, 'config' | 'log' | 'now' | 'newId' | 'telemetry'> & { readonly name: string };
 
 const memoryAdapters = ({ config, log, now, newId, telemetry }: AdapterDeps): Adapters => {
-  const { retryDelaysMs } = config.messaging;
-  const bus = makeMemoryMessageBus({ retryDelaysMs, now, log, metrics: messagingMetrics(telemetry) });
+  const { retryDelaysMs, retryJitterPercent } = config.messaging;
+  const bus = makeMemoryMessageBus({ retryDelaysMs, retryJitterPercent, now, log, metrics: telemetry.messaging });
   return {
     bus,
     eventStore: makeMemoryEventStore({ now, newId }),
@@ -67,20 +73,15 @@ const memoryAdapters = ({ config, log, now, newId, telemetry }: AdapterDeps): Ad
   };
 };
 
-const messagingMetrics = (telemetry: Telemetry) => ({
-  onSettled: telemetry.settled,
-  onParked: telemetry.parked,
-  onReconnect: telemetry.reconnected,
-});
-
 const rabbitmqBus = (mode: RealMode, { config, log, now, telemetry, name }: AdapterDeps): MessageBus =>
   makeRabbitmqMessageBus({
     ...config.messaging,
     url: mode.rabbitmqUrl,
+    tls: config.rabbitmq,
     role: name,
     log,
     now,
-    metrics: messagingMetrics(telemetry),
+    metrics: telemetry.messaging,
   });
 
 const mongodbStores = (mongodbUrl: string, deps: Omit<AdapterDeps, 'config'>) => {
@@ -116,6 +117,13 @@ const realAdapters = (mode: RealMode, deps: AdapterDeps): Adapters => {
   };
 };
 
+/** Where the dead letters of the work queues go. */
+const parkedQueuesOf = ({ queues }: Topology): readonly string[] =>
+  queues.flatMap((queue) => {
+    const parked = queue.arguments['x-dead-letter-routing-key'];
+    return typeof parked === 'string' ? [parked] : [];
+  });
+
 /**
  * The only place that knows which adapters there are. `name` is how the process is called on the management page;
  * `drained` aborts when the time to drain is over.
@@ -135,11 +143,13 @@ export const compose = (deps: {
     mode.kind === 'embedded' ? memoryAdapters({ ...shared, name }) : realAdapters(mode, { ...shared, name });
   const patience = makePatience({ log, signal: drained });
   const { bus, eventStore, readStore } = adapters;
+  const topology = topologyOf(domains.domains, config.messaging);
 
   return {
     ...shared,
     domains,
     bus,
+    parkedQueues: parkedQueuesOf(topology),
     eventStore,
     readStore,
     channel: makeLogChannel(log),
@@ -149,7 +159,6 @@ export const compose = (deps: {
         await adapters.connect(signal);
         await patience('STORE_UNAVAILABLE', () => eventStore.open(), signal);
       };
-      const topology = topologyOf(domains.domains, config.messaging);
       await Promise.all([openStore(), patience('TOPOLOGY', () => bus.declare(topology), signal)]);
     },
     close: () => adapters.close(),
@@ -203,6 +212,24 @@ export const composeForCli = () => {
     domains,
     topologyOf: (config: Config) => topologyOf(domains.domains, config.messaging),
     makeBus: (config: Config): MessageBus => rabbitmqBus(realMode(config), { ...deps, config }),
+    openBrokerAdmin: async (config: Config) =>
+      openRabbitmqAdmin({ ...config.rabbitmq, ...config.messaging, url: realMode(config).rabbitmqUrl }, deps.log),
+    /** What `doctor` looks at; the caller closes it. @throws WarrenError CONFIG */
+    doctorDeps: (config: Config): DoctorDeps & { readonly close: () => Promise<void> } => {
+      const { rabbitmqUrl: url, mongodbUrl } = realMode(config);
+      const topology = topologyOf(domains.domains, config.messaging);
+      const settings = { ...config.rabbitmq, ...config.messaging, url };
+      const connection = makeMongodbConnection({ url: mongodbUrl, appName: clientName('doctor'), log: deps.log });
+      const store = makeMongodbStoreLook(connection);
+      return {
+        broker: makeBrokerLook(settings, { topology, newId: deps.newId, log: deps.log }),
+        openAdmin: () => openRabbitmqAdmin(settings, deps.log),
+        store,
+        topology,
+        parkedQueues: parkedQueuesOf(topology),
+        close: () => store.close(),
+      };
+    },
     connectEventStore: async (
       mongodbUrl: string,
     ): Promise<Pick<EventStore, 'readAll' | 'readStream' | 'headPosition' | 'typeVersions' | 'close'>> => {

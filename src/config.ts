@@ -48,7 +48,7 @@ const serverUrl = (schemes: readonly string[], isPath: (path: string) => boolean
   );
 
 /** Several hosts, separated by commas, share user, vhost and options: `amqp://u:p@h1:5672,h2:5672/vhost`. */
-const rabbitmqUrl = serverUrl(['amqp', 'amqps'], (vhost) => !vhost.includes('/'));
+const amqpUrl = serverUrl(['amqp', 'amqps'], (vhost) => !vhost.includes('/'));
 
 /** What MongoDB allows in the name of a database. */
 const mongodbUrl = serverUrl(['mongodb', 'mongodb+srv'], (database) => /^[^/\\. "$*<>:|?]{0,63}$/.test(database));
@@ -59,8 +59,22 @@ const millisecondsList = z.preprocess(
   z.array(milliseconds).min(1).max(16),
 );
 
+const httpUrl = serverUrl(['http', 'https'], () => true);
+
+const path = z.string().min(1);
+
 const schema = z.strictObject({
-  rabbitmq: z.strictObject({ url: rabbitmqUrl.optional() }).default({}),
+  rabbitmq: z
+    .strictObject({
+      url: amqpUrl.optional(),
+      managementUrl: httpUrl.optional(),
+      caFile: path.optional(),
+      certFile: path.optional(),
+      keyFile: path.optional(),
+      passphrase: z.string().optional(),
+      serverName: path.optional(),
+    })
+    .default({}),
   mongodb: z.strictObject({ url: mongodbUrl.optional() }).default({}),
   http: z.strictObject({ port: wholeNumber(0, 65_535), host: z.string().min(1) }),
   log: z.strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']) }),
@@ -75,10 +89,16 @@ const schema = z.strictObject({
   relay: z.strictObject({ everyMs: milliseconds, olderThanMs: milliseconds }),
   messaging: z.strictObject({
     retryDelaysMs: millisecondsList,
+    /** Percent of a delay by which those that failed together come back apart. */
+    retryJitterPercent: wholeNumber(0, 90),
     deliveryLimit: wholeNumber(1, 1000),
     publishTimeoutMs: milliseconds,
     heartbeatSeconds: wholeNumber(1, 600),
+    probeEveryMs: milliseconds,
+    maxUnconfirmed: count,
+    maxQueued: count,
   }),
+  health: z.strictObject({ stallMs: milliseconds, handlerStuckMs: milliseconds }),
   shutdown: z.strictObject({ drainMs: milliseconds }),
 });
 
@@ -91,6 +111,8 @@ export type Mode =
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 export type Config = DeepReadonly<Omit<Parsed, 'rabbitmq' | 'mongodb'>> & {
+  /** Beside the URL: files of the TLS connection, and where the management API is. */
+  readonly rabbitmq: DeepReadonly<Omit<Parsed['rabbitmq'], 'url'>>;
   readonly mode: Mode;
   /** Was HTTP_PORT given? Then every role serves health and metrics. */
   readonly httpPortGiven: boolean;
@@ -172,11 +194,12 @@ export const loadConfig = (environment: NodeJS.ProcessEnv = process.env): Config
     throw new WarrenError('CONFIG', `Wrong configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
   }
   const { rabbitmq, mongodb, ...rest } = parsed.data;
+  const { url: rabbitmqUrl, ...besideUrl } = rabbitmq;
   const mode: Mode =
-    rabbitmq.url !== undefined && mongodb.url !== undefined
-      ? { kind: 'real', rabbitmqUrl: rabbitmq.url, mongodbUrl: mongodb.url }
+    rabbitmqUrl !== undefined && mongodb.url !== undefined
+      ? { kind: 'real', rabbitmqUrl, mongodbUrl: mongodb.url }
       : { kind: 'embedded' };
-  return freeze({ ...rest, mode, httpPortGiven: (environment['HTTP_PORT'] ?? '') !== '' });
+  return freeze({ ...rest, rabbitmq: besideUrl, mode, httpPortGiven: (environment['HTTP_PORT'] ?? '') !== '' });
 };
 
 /** From the environment or else the files; undefined: not set. */

@@ -44,8 +44,16 @@ export const errorTable = {
     next: 'other streams go on; `warren events check` lists what has no upcaster',
   },
   NOT_FOUND: {
-    meaning: 'The store has no such aggregate or version, or not at that time',
+    meaning: 'There is no such aggregate, version, queue or message, or not at that time',
     next: 'the message says what there is; ask for that',
+  },
+  QUEUE_BUSY: {
+    meaning: 'Another operator works on that queue, or the topology, at this moment',
+    next: 'wait for that one to end; a killed one frees it within seconds',
+  },
+  CHANNEL_UNAVAILABLE: {
+    meaning: 'What notifications go through (mail server, webhook) cannot be reached',
+    next: 'the notification worker holds what it has and tries again',
   },
 } as const satisfies Record<string, { meaning: string; next: string }>;
 
@@ -59,6 +67,27 @@ export class WarrenError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** What a message that reached no queue was, and why: `reason` is what the broker or the AMQP library said of it. */
+export class UnroutableError extends WarrenError {
+  readonly messageId: string | null;
+  readonly exchange: string;
+  readonly routingKey: string;
+  constructor(
+    message: { readonly exchange: string; readonly routingKey: string; readonly properties: { messageId?: string } },
+    readonly reason: string,
+  ) {
+    const { exchange, routingKey, properties } = message;
+    const id = properties.messageId ?? null;
+    super(
+      'UNROUTABLE',
+      `Message ${id ?? 'without an id'} to exchange "${exchange}" with key ${routingKey} reached no queue: ${reason}`,
+    );
+    this.messageId = id;
+    this.exchange = exchange;
+    this.routingKey = routingKey;
   }
 }
 

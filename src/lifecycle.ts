@@ -1,8 +1,11 @@
 import { compose } from './compose.js';
 import type { Config } from './config.js';
+import { makeAdmission } from './http/admission.js';
 import type { Readiness } from './http/health.js';
+import { makeLiveness, type LivenessState } from './liveness.js';
 import type { Logger } from './logger.js';
-import { makeServer, startRole, workerRoles, type RoleName, type WorkerRole } from './roles.js';
+import { readinessOf } from './readiness.js';
+import { makeServer, servesHttp, startRole, workerRoles, type RoleName, type WorkerRole } from './roles.js';
 import type { CrashPoint } from './workers/command-worker.js';
 import { allOf, type Worker } from './workers/worker.js';
 
@@ -38,8 +41,11 @@ const within = async (ms: number, work: Promise<unknown>): Promise<boolean> => {
 /** How long the store may take to answer before a role calls itself not ready. */
 const storeAnswerMs = 2_000;
 
-/** How long requests in hand keep the workers at work when all drain. */
-const requestsFirstMs = 3_000;
+/** How long commands in hand keep the workers at work when all drain. */
+const commandsFirstMs = 3_000;
+
+/** How long reads in hand keep the stores open. */
+const readsFirstMs = 500;
 
 /** After the drain limit the connections get this long to hand back what is left and to close. */
 const closeLimitMs = 3_000;
@@ -60,7 +66,12 @@ export const runRole = (deps: {
   const stopping = new AbortController();
   const drained = new AbortController();
   const system = compose({ config, name: role, log, drained: drained.signal });
-  const { bus, telemetry } = system;
+  const { bus, telemetry, parkedQueues } = system;
+  const liveness = makeLiveness({ ...config.health, now: () => performance.now() });
+  const admission = makeAdmission(bus);
+  telemetry.watchBus(() => bus.health());
+  // The same everywhere, so a few roles ask; every process of every role would be a look-up a second.
+  if (servesHttp(role) || role === 'relay') telemetry.watchParked(parkedQueues, (queue) => bus.countOf(queue));
   let worker: Worker | undefined;
   let url: string | null = null;
 
@@ -72,20 +83,32 @@ export const runRole = (deps: {
     }
   };
 
-  const readiness = async (): Promise<Readiness> => {
-    const broker = bus.status();
-    const working = worker?.isReady() ?? false;
-    const store = worker && (await storeAnswers()) ? 'up' : 'down';
-    const ready = working && broker !== 'down' && store === 'up' && !stopping.signal.aborted;
-    telemetry.ready(ready);
-    return { ready, degraded: ready && broker === 'degraded', detail: { broker, store, working } };
+  /** Who waits for broker or database is not stuck: a restart would bring neither back. */
+  const isAlive = async (): Promise<LivenessState> => {
+    const { status, blocked } = bus.health();
+    if (status === 'down' || blocked) liveness.excuse();
+    const state = liveness.state();
+    if (state.stuck.length === 0 || (await storeAnswers())) return state;
+    liveness.excuse();
+    return liveness.state();
   };
-  const server = makeServer(role, system, readiness);
+
+  const isReady = async (): Promise<Readiness> => {
+    const readiness = readinessOf({
+      storeAnswers: worker !== undefined && (await storeAnswers()),
+      bus: bus.health(),
+      working: worker?.isReady() ?? false,
+      draining: stopping.signal.aborted,
+    });
+    telemetry.ready(readiness.ready);
+    return readiness;
+  };
+  const server = makeServer(role, system, { isAlive, isReady, posting: admission.bus });
 
   const start = async (): Promise<void> => {
     if (server) ({ url } = await server.listen());
     await system.open(stopping.signal);
-    const work = allOf(rolesOf(role).map((each) => startRole(each, system, names, reached)));
+    const work = allOf(rolesOf(role).map((each) => startRole(each, { ...system, liveness }, names, reached)));
     worker = work;
     await work.ready;
     telemetry.ready(true);
@@ -95,12 +118,22 @@ export const runRole = (deps: {
   // Whoever waits for `ready` hears of it; a stop before that must not make it an unhandled rejection.
   started.catch(() => undefined);
 
+  /** Not ready from here on, and no command comes in by HTTP; health and reads are answered until all is done. */
   const drain = async (): Promise<void> => {
-    // Requests that wait for a reply need the workers, so HTTP ends first; but not for as long as a request may wait.
-    const closed = server?.close();
-    if (closed) await within(requestsFirstMs, closed);
+    const answered = admission.close();
+    // Commands that wait for a reply need the workers of this process; but not for as long as a request may wait.
+    if (role === 'all') await within(commandsFirstMs, answered);
     await worker?.stop();
-    await closed;
+    await answered;
+  };
+
+  const close = async (): Promise<void> => {
+    // Reads need the stores; a command that still waits hears of its end by the bus.
+    const ended = servesHttp(role) ? server?.close() : undefined;
+    if (ended) await within(readsFirstMs, ended);
+    await system.close();
+    liveness.stop();
+    await (ended ?? server?.close());
   };
 
   return {
@@ -115,7 +148,7 @@ export const runRole = (deps: {
         log.warn({ drainMs: config.shutdown.drainMs }, 'time to drain is over, handing back what is in hand');
       }
       drained.abort();
-      if (!(await within(closeLimitMs, system.close()))) log.warn('connections did not close in time');
+      if (!(await within(closeLimitMs, close()))) log.warn('connections did not close in time');
       log.info('stopped');
     },
   };

@@ -3,6 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCli } from './cli/cli.js';
+import { openEditor } from './cli/editor.js';
+import { exitCodes } from './cli/exit-codes.js';
+import { makeAsk } from './cli/prompt.js';
 import { composeForCli, makeProofStore } from './compose.js';
 import { givenUrls, loadConfig, loadMongodbUrl } from './config.js';
 import { asError, hasCode, WarrenError } from './errors.js';
@@ -15,6 +18,20 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'pac
 };
 
 const signals = ['SIGTERM', 'SIGINT'] as const;
+
+/**
+ * A fault that nobody expected, also a promise that nobody waits for: what it left half done is unknown, so nothing may
+ * be settled after it. The process ends loudly; the broker hands its work to others. Errors of broker and database do
+ * not come here, they have their listeners.
+ */
+let report = (error: Error): void => void process.stderr.write(`internal error: ${error.stack ?? error.message}\n`);
+process.on('uncaughtException', (error) => {
+  try {
+    report(error);
+  } finally {
+    process.exit(exitCodes.internal);
+  }
+});
 
 /** Aborts at the first SIGTERM or SIGINT; the second ends the process at once, whatever it does. */
 const untilSignal = (): AbortSignal => {
@@ -34,6 +51,9 @@ const untilSignal = (): AbortSignal => {
 const startRole = async (role: RoleName, names: readonly string[]): Promise<void> => {
   const config = loadConfig();
   const log = makeLogger(config.log.level);
+  report = (error) => {
+    log.fatal({ err: error }, 'internal error, the process ends');
+  };
   if (config.mode.kind === 'embedded') {
     if (role !== 'all') {
       throw new WarrenError(
@@ -72,6 +92,8 @@ const exitCode = await runCli(
     newId: () => randomUUID(),
     now: () => new Date(),
     interrupted: untilSignal,
+    ask: makeAsk(process.stdin, process.stderr),
+    openEditor,
     stdout: process.stdout,
     stderr: process.stderr,
   },

@@ -1,7 +1,9 @@
 import type { System } from './compose.js';
 import { WarrenError } from './errors.js';
+import type { HealthDeps } from './http/health.js';
 import { makeHttpServer, makeHealthServer, type HttpServer } from './http/server.js';
-import type { Readiness } from './http/health.js';
+import { supervise, type Liveness } from './liveness.js';
+import type { MessageBus } from './messaging/message-bus.js';
 import { makeLedger } from './notifications/ledger.js';
 import { makeCommandWorker, type CrashPoint } from './workers/command-worker.js';
 import { makeNotificationWorker } from './workers/notification-worker.js';
@@ -34,40 +36,67 @@ const choose = <T extends { readonly name: string }>(
   return names.length === 0 ? all : all.filter(({ name }) => names.includes(name));
 };
 
-const projectionWorkers = (system: System, names: readonly string[]): Worker => {
+export type RoleDeps = System & { readonly liveness: Liveness };
+
+/** A worker whose sign of life is watched until it has stopped. */
+const watched = (name: string, system: RoleDeps, alwaysTurns: boolean, make: (system: RoleDeps) => Worker): Worker => {
+  const { ports, end } = supervise(name, system, { liveness: system.liveness, alwaysTurns });
+  const worker = make({ ...system, ...ports });
+  return {
+    ...worker,
+    stop: async () => {
+      await worker.stop();
+      end();
+    },
+  };
+};
+
+const projectionWorkers = (system: RoleDeps, names: readonly string[]): Worker => {
   const { domains, config } = system;
   const all = domains.domains.flatMap((domain) =>
     domain.projections.map((projection) => ({ name: projection.name, projection, domain })),
   );
-  const deps = { ...system, settings: config.projections };
+  const settings = config.projections;
   return allOf(
-    choose(all, names, 'projection').map(({ projection, domain }) => makeProjectionWorker(projection, domain, deps)),
+    choose(all, names, 'projection').map(({ name, projection, domain }) =>
+      watched(`projection ${name}`, system, true, (deps) =>
+        makeProjectionWorker(projection, domain, { ...deps, settings }),
+      ),
+    ),
   );
 };
 
-const notificationWorkers = (system: System, names: readonly string[]): Worker => {
+const notificationWorkers = (system: RoleDeps, names: readonly string[]): Worker => {
   const { domains, config, readStore, now } = system;
   const rules = domains.domains.flatMap(({ notifications }) => notifications);
   const ledger = makeLedger({ readStore, now, leaseMs: config.notifications.leaseMs });
-  const deps = { ...system, ledger, settings: config.notifications };
-  return allOf(choose(rules, names, 'notification rule').map((rule) => makeNotificationWorker(rule, deps)));
+  const settings = config.notifications;
+  return allOf(
+    choose(rules, names, 'notification rule').map((rule) =>
+      watched(`notification ${rule.name}`, system, false, (deps) =>
+        makeNotificationWorker(rule, { ...deps, ledger, settings }),
+      ),
+    ),
+  );
 };
 
 /** Starts the work of a role; `names` choose projections or notification rules. The system is open. */
 export const startRole = (
   role: WorkerRole,
-  system: System,
+  system: RoleDeps,
   names: readonly string[],
   reached?: (point: CrashPoint) => void,
 ): Worker => {
   const { config } = system;
   switch (role) {
     case 'command-worker':
-      return makeCommandWorker({
-        ...system,
-        settings: { ...config.commands, olderThanMs: config.relay.olderThanMs },
-        ...(reached ? { reached } : {}),
-      });
+      return watched(role, system, false, (deps) =>
+        makeCommandWorker({
+          ...deps,
+          settings: { ...config.commands, olderThanMs: config.relay.olderThanMs },
+          ...(reached ? { reached } : {}),
+        }),
+      );
     case 'projection-worker':
       return projectionWorkers(system, names);
     case 'notification-worker':
@@ -76,20 +105,31 @@ export const startRole = (
       // No shipped domain defines a process manager yet: there is nothing to consume.
       return allOf([]);
     case 'relay':
-      return makeRelay({ ...system, settings: config.relay });
+      return watched(role, system, true, (deps) => makeRelay({ ...deps, settings: config.relay }));
   }
 };
 
-/** The HTTP face for role `http` (and `all`); for the others health and metrics, and only where a port was given. */
-export const makeServer = (role: RoleName, system: System, isReady: () => Promise<Readiness>): HttpServer | null => {
+/** Does this role serve more than health and metrics? */
+export const servesHttp = (role: RoleName): boolean => role === 'http' || role === 'all';
+
+/**
+ * The HTTP face for role `http` (and `all`); for the others health and metrics, and only where a port was given.
+ * `posting` is the bus of those that post commands.
+ */
+export const makeServer = (
+  role: RoleName,
+  system: System,
+  health: Pick<HealthDeps, 'isAlive' | 'isReady'> & { readonly posting: Pick<MessageBus, 'publish' | 'request'> },
+): HttpServer | null => {
   const { config, telemetry } = system;
+  const { isAlive, isReady, posting } = health;
   const metrics = async () => {
     await isReady();
     return telemetry.expose();
   };
-  const address = { ...config.http, log: system.log, isReady, metrics };
-  if (role === 'http' || role === 'all') {
-    return makeHttpServer({ ...system, ...address, maxMessageBytes: config.commands.maxMessageBytes });
+  const address = { ...config.http, log: system.log, isAlive, isReady, metrics };
+  if (servesHttp(role)) {
+    return makeHttpServer({ ...system, ...address, bus: posting, maxMessageBytes: config.commands.maxMessageBytes });
   }
   return config.httpPortGiven ? makeHealthServer(address) : null;
 };

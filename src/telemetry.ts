@@ -1,16 +1,14 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { makeMessagingTelemetry, type MessagingTelemetry } from './messaging-telemetry.js';
 
 /** Counts of what the process did. Hot paths call them once a batch, never once a message. */
-export type Telemetry = {
+export type Telemetry = MessagingTelemetry & {
   readonly commandsHandled: (status: string, count: number) => void;
   readonly eventsPublished: (count: number) => void;
   readonly eventsRelayed: (count: number) => void;
   readonly eventsApplied: (projection: string, count: number) => void;
   /** Events that a read model lacked and got from the store, since their message was lost or late. */
   readonly eventsHealed: (projection: string, count: number) => void;
-  readonly settled: (queue: string, outcome: string, count: number) => void;
-  readonly parked: (queue: string, reason: string) => void;
-  readonly reconnected: () => void;
   /** A commit of an append whose outcome was unknown, until it was read back. */
   readonly unknownOutcomeResolved: () => void;
   readonly ready: (isReady: boolean) => void;
@@ -32,9 +30,6 @@ export const makeTelemetry = (role: string): Telemetry => {
   const healed = counter('warren_events_healed_total', 'Events fetched from the store for a read model', [
     'projection',
   ]);
-  const settled = counter('warren_settled_total', 'Deliveries settled, by outcome', ['queue', 'outcome']);
-  const parked = counter('warren_parked_total', 'Messages parked, by reason', ['queue', 'reason']);
-  const reconnects = counter('warren_reconnects_total', 'Connections to the broker made again', []);
   const unknownOutcomes = counter(
     'warren_unknown_outcomes_total',
     'Appends whose outcome was unknown until it was read back',
@@ -43,6 +38,7 @@ export const makeTelemetry = (role: string): Telemetry => {
   const ready = new Gauge({ name: 'warren_ready', help: '1 when the role is ready', registers: [registry] });
 
   return {
+    ...makeMessagingTelemetry(registry),
     commandsHandled: (status, count) => {
       commands.inc({ status }, count);
     },
@@ -57,15 +53,6 @@ export const makeTelemetry = (role: string): Telemetry => {
     },
     eventsHealed: (projection, count) => {
       healed.inc({ projection }, count);
-    },
-    settled: (queue, outcome, count) => {
-      settled.inc({ queue, outcome }, count);
-    },
-    parked: (queue, reason) => {
-      parked.inc({ queue, reason });
-    },
-    reconnected: () => {
-      reconnects.inc();
     },
     unknownOutcomeResolved: () => {
       unknownOutcomes.inc();

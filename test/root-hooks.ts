@@ -1,4 +1,5 @@
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { stopBroker } from './helpers/broker.js';
 import { startWantedServices, stopServices } from './helpers/services.js';
 
 // A promise that nobody waits for fails no test by itself: Mocha would let the test pass.
@@ -29,6 +30,7 @@ export const mochaHooks = {
     throwUnhandled();
   },
   afterAll: async (): Promise<void> => {
+    await stopBroker();
     await throwLeaks(3000);
     throwUnhandled();
   },

@@ -6,12 +6,17 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 /** Runs a command to its end and gives its output. @throws Error with the end of what it wrote */
-export const run = async (command: string, args: readonly string[], timeoutMs = 600_000): Promise<string> => {
+export const run = async (
+  command: string,
+  args: readonly string[],
+  timeoutMs = 600_000,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<string> => {
   try {
     const { stdout } = await execute(command, args, {
       timeout: timeoutMs,
       maxBuffer: 64 * 1024 * 1024,
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      env: { ...environment, DEBIAN_FRONTEND: 'noninteractive' },
     });
     return stdout;
   } catch (cause) {

@@ -1,14 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseCommand } from '../core/command.js';
 import type { DomainIndex } from '../core/domain.js';
-import { hasCode, WarrenError } from '../errors.js';
+import { asError, hasCode, WarrenError } from '../errors.js';
 import { commandMessage } from '../messaging/command-message.js';
+import { publishConfirmed } from '../messaging/confirmed.js';
 import type { MessageBus, Topology } from '../messaging/message-bus.js';
 import { exitCodes } from './exit-codes.js';
 import type { Sender, SendResult } from './send.js';
 
 export type BusSenderDeps = {
   /** A bus of its own; the sender closes it. */
-  readonly makeBus: () => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'close'>;
+  readonly makeBus: () => Pick<MessageBus, 'declare' | 'publish' | 'request' | 'health' | 'close'>;
   readonly topology: Topology;
   readonly domains: DomainIndex;
   readonly newId: () => string;
@@ -18,21 +20,36 @@ export type BusSenderDeps = {
   readonly connectTimeoutMs: number;
 };
 
-type Bus = ReturnType<BusSenderDeps['makeBus']>;
+const lookEveryMs = 20;
 
-/** A worker waits for the broker as long as it takes; who types a command wants to hear soon. */
-const declareWithin = async (bus: Bus, topology: Topology, timeoutMs: number): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      const message = `RabbitMQ did not answer within ${timeoutMs} ms; check RABBITMQ_URL and that it runs`;
-      reject(new WarrenError('BROKER_UNAVAILABLE', message));
-    }, timeoutMs);
-  });
+/**
+ * A worker waits for the broker as long as it takes; who types a command wants to hear soon, and at once what waiting
+ * does not mend. @throws WarrenError BROKER_UNAVAILABLE; CONFIG the broker refuses us, or is not to be trusted
+ */
+export const answerWithin = async <T>(
+  bus: Pick<MessageBus, 'health'>,
+  answer: Promise<T>,
+  timeoutMs: number,
+): Promise<T> => {
+  const ending = new AbortController();
+  const giveUp = async (): Promise<never> => {
+    const endsAt = performance.now() + timeoutMs;
+    while (performance.now() < endsAt && !ending.signal.aborted) {
+      const { reason } = bus.health();
+      if (reason?.refused === true) {
+        throw new WarrenError('CONFIG', `RabbitMQ cannot be used: ${reason.text}; check RABBITMQ_URL`);
+      }
+      await delay(lookEveryMs, undefined, { signal: ending.signal }).catch(() => undefined);
+    }
+    if (ending.signal.aborted) return new Promise(() => undefined);
+    const why = bus.health().reason?.text;
+    const message = `RabbitMQ did not answer within ${timeoutMs} ms${why === undefined ? '' : ` (${why})`}`;
+    throw new WarrenError('BROKER_UNAVAILABLE', `${message}; check RABBITMQ_URL and that it runs`);
+  };
   try {
-    await Promise.race([bus.declare(topology), timeout]);
+    return await Promise.race([answer, giveUp()]);
   } finally {
-    clearTimeout(timer);
+    ending.abort();
   }
 };
 
@@ -56,11 +73,12 @@ export const makeBusSender =
     const message = commandMessage(parsed.command, now());
     const bus = deps.makeBus();
     try {
-      await declareWithin(bus, deps.topology, deps.connectTimeoutMs);
+      await answerWithin(bus, bus.declare(deps.topology), deps.connectTimeoutMs);
       if (waitMs !== null) return repliedWith(await bus.request(message, waitMs));
-      const [outcome] = await bus.publish([message]);
-      if (outcome === 'confirmed') return { exitCode: exitCodes.ok, answer: { commandId, status: 'queued' } };
-      const complaint = `RabbitMQ did not take the command (${outcome ?? 'unknown'}); send it again with --id ${commandId}`;
+      const failure = await publishConfirmed(bus, [message]).then(() => null, asError);
+      if (!failure) return { exitCode: exitCodes.ok, answer: { commandId, status: 'queued' } };
+      if (!hasCode(failure, 'BROKER_UNAVAILABLE')) throw failure;
+      const complaint = `RabbitMQ did not confirm the command; send it again with --id ${commandId}`;
       return { exitCode: exitCodes.unavailable, complaint };
     } catch (error) {
       if (!hasCode(error, 'REQUEST_TIMEOUT')) throw error;

@@ -4,14 +4,27 @@ import { shownAs } from '../core/upcast.js';
 import { storedTypesOf } from '../core/upcaster.js';
 import { asError, WarrenError, type ErrorCode } from '../errors.js';
 import { runProofChild } from '../proof/child.js';
-import { checkFor, eventSourceFor, senderFor, stateFor, verifyFor, type CliDeps } from './cli-deps.js';
+import {
+  checkFor,
+  diagnosisFor,
+  eventSourceFor,
+  parkedFor,
+  senderFor,
+  stateFor,
+  topologyFor,
+  verifyFor,
+  type CliDeps,
+} from './cli-deps.js';
+import { doctorCommand } from './doctor.js';
 import { eventsCheckCommand } from './events-check.js';
 import { eventsCommand } from './events.js';
 import { exitCodes, type ExitCode } from './exit-codes.js';
 import { makePrinter } from './output.js';
+import { parkedCommand } from './parked.js';
 import { roleCommands } from './roles.js';
 import { sendCommand } from './send.js';
 import { stateCommand } from './state.js';
+import { topologyCommand } from './topology.js';
 import { proofProcessCommand, verifyStoreCommand } from './verify-store.js';
 
 const exitCodeOf: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
@@ -19,6 +32,7 @@ const exitCodeOf: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   STORE_UNUSABLE: exitCodes.config,
   TOPOLOGY: exitCodes.config,
   NOT_FOUND: exitCodes.refused,
+  QUEUE_BUSY: exitCodes.refused,
   UNKNOWN_EVENT: exitCodes.data,
   LOG_BROKEN: exitCodes.data,
   STORE_UNAVAILABLE: exitCodes.unavailable,
@@ -77,6 +91,18 @@ const buildCli = (deps: CliDeps, exit: (code: ExitCode) => void): Command => {
       aggregateTypes: domains.map(({ aggregateType }) => aggregateType),
       print,
     }),
+    parkedCommand({
+      withBroker: parkedFor(deps),
+      interrupted,
+      ask: deps.ask,
+      openEditor: deps.openEditor,
+      now: deps.now,
+      print,
+      complain,
+      exit,
+    }),
+    doctorCommand({ diagnose: diagnosisFor(deps), print, exit }),
+    topologyCommand({ ...topologyFor(deps), print, complain, exit }),
     verifyStoreCommand({ verify: verifyFor(deps), interrupted, print, exit }),
   ];
   const program = new Command('warren')

@@ -18,6 +18,8 @@ export type Domain = {
   /** Payload schema of each command type; unknown keys are errors, so each is strict. */
   readonly commands: Readonly<Record<string, z.ZodType>>;
   readonly events: Readonly<Record<string, EventDefinition>>;
+  /** Event types that nobody consumes, on purpose: an event that nobody gets is a mistake otherwise. */
+  readonly unconsumed?: readonly string[];
   /** From the shapes that events had to those they have now; see docs/event-evolution.md. */
   readonly upcasters?: readonly Upcaster[];
   readonly decider: Decider;
@@ -57,7 +59,31 @@ const indexBy = (domains: readonly Domain[], namesOf: (domain: Domain) => readon
   return index;
 };
 
-/** @throws Error two domains claim one name, or the upcasters of one cannot be right */
+/** A projection gets every event type of its domain, a rule its own, of any domain. */
+const consumerOf = (type: string, domain: Domain, domains: readonly Domain[]): string | undefined =>
+  domain.projections[0]?.name ??
+  domains.flatMap((each) => each.notifications).find(({ events }) => events.includes(type))?.name;
+
+/** @throws Error an event type has neither a consumer nor the word that it has none, or both */
+const checkConsumers = (domains: readonly Domain[]): void => {
+  for (const domain of domains) {
+    const unconsumed = domain.unconsumed ?? [];
+    for (const type of Object.keys(domain.events)) {
+      const consumer = consumerOf(type, domain, domains);
+      if (consumer === undefined && !unconsumed.includes(type)) {
+        throw new Error(`Nobody consumes ${type}; add a projection or a rule, or list it in unconsumed of its domain`);
+      }
+      if (consumer !== undefined && unconsumed.includes(type)) {
+        throw new Error(`${type} is listed in unconsumed of its domain, but ${consumer} consumes it; take it off`);
+      }
+    }
+    const unknown = unconsumed.find((type) => !(type in domain.events));
+    if (unknown !== undefined)
+      throw new Error(`${unknown}, in unconsumed of its domain, is no event of it; take it off`);
+  }
+};
+
+/** @throws Error two domains claim one name, an event has no consumer, or the upcasters of one cannot be right */
 export const indexDomains = (domains: readonly Domain[]): DomainIndex => {
   domains.forEach(checkUpcasters);
   const byCommand = indexBy(domains, (domain) => Object.keys(domain.commands));
@@ -65,6 +91,7 @@ export const indexDomains = (domains: readonly Domain[]): DomainIndex => {
   const byAggregate = indexBy(domains, (domain) => [domain.aggregateType]);
   indexBy(domains, (domain) => domain.projections.map((projection) => projection.name));
   indexBy(domains, (domain) => domain.notifications.map((rule) => rule.name));
+  checkConsumers(domains);
   return {
     domains,
     ofCommand: (type) => byCommand.get(type),

@@ -1,3 +1,4 @@
+import { asError } from '../errors.js';
 import type { DocumentWrite, StoredDocument } from '../read-store/read-store.js';
 import type { RecordedEvent } from './message.js';
 import type { KeyedProjection, OrderedProjection, Step } from './projection.js';
@@ -5,7 +6,20 @@ import type { KeyedProjection, OrderedProjection, Step } from './projection.js';
 /** The event after `afterVersion` is missing here: it and the later ones are to be read from the store. */
 type Gap = { readonly aggregateId: string; readonly afterVersion: number };
 
-export type KeyedFold = { readonly writes: readonly DocumentWrite[]; readonly gaps: readonly Gap[] };
+/** This event cannot be applied, so neither can the later ones of its aggregate. */
+export type FoldFailure = {
+  readonly aggregateId: string;
+  readonly version: number;
+  /** Of the event, as it is stored. */
+  readonly type?: string;
+  readonly error: Error;
+};
+
+export type KeyedFold = {
+  readonly writes: readonly DocumentWrite[];
+  readonly gaps: readonly Gap[];
+  readonly failures: readonly FoldFailure[];
+};
 
 /** The ids in the order of their first event, each once: what to load before a fold. */
 export const aggregateIdsOf = (events: readonly RecordedEvent[]): readonly string[] => [
@@ -55,6 +69,7 @@ export const onStored = (projection: KeyedProjection, currentOf: CurrentOf): Sto
  * Applies events to one document an aggregate, exactly once each and in stream order, however they arrive: what the
  * document has is a duplicate and dropped, what lies behind a missing version waits. `stored` holds the documents
  * of these aggregates that are there. One write a changed document, on condition that it is still as in `stored`.
+ * An event that `evolve` throws at ends the fold of its aggregate before it, of no other.
  *
  * With gaps: read the tails after `afterVersion`, and fold batch and tails together anew.
  */
@@ -65,6 +80,7 @@ export const foldKeyed = (
 ): KeyedFold => {
   const writes: DocumentWrite[] = [];
   const gaps: Gap[] = [];
+  const failures: FoldFailure[] = [];
   for (const [aggregateId, group] of groupByAggregate(events)) {
     const before = stored.get(aggregateId);
     const versionBefore = before?.version ?? 0;
@@ -76,7 +92,12 @@ export const foldKeyed = (
         gaps.push({ aggregateId, afterVersion: version });
         break;
       }
-      fields = projection.evolve(fields, event);
+      try {
+        fields = projection.evolve(fields, event);
+      } catch (error) {
+        failures.push({ aggregateId, version: event.version, type: event.type, error: asError(error) });
+        break;
+      }
       version = event.version;
     }
     if (version === versionBefore) continue;
@@ -86,11 +107,14 @@ export const foldKeyed = (
       onlyIf: before ? versionBefore : 'absent',
     });
   }
-  return { writes, gaps };
+  return { writes, gaps, failures };
 };
 
 /** Where an ordered projection keeps what it tracks, one document an aggregate. */
 export const trackedCollection = (projection: OrderedProjection): string => `${projection.name}.tracked`;
+
+/** Where an ordered projection keeps the aggregates that it cannot go on with, one document each. */
+export const blockedCollection = (projection: OrderedProjection): string => `${projection.name}.blocked`;
 
 /** The first half of an ordered fold. */
 export type TrackedSteps = {

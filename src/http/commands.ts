@@ -3,8 +3,10 @@ import { envelopeSchema, parseCommand } from '../core/command.js';
 import type { DomainIndex } from '../core/domain.js';
 import type { Command } from '../core/message.js';
 import type { Reply } from '../core/reply.js';
-import type { MessageBus } from '../messaging/message-bus.js';
+import { hasCode } from '../errors.js';
 import { commandMessage } from '../messaging/command-message.js';
+import { publishConfirmed } from '../messaging/confirmed.js';
+import type { MessageBus } from '../messaging/message-bus.js';
 import { wait } from './parameters.js';
 import { HttpProblem, problemOf, tooLarge, unavailable } from './problems.js';
 import { defineRoute, type Answer, type JsonSchema, type Route } from './route.js';
@@ -62,18 +64,18 @@ export const commandRoutes = (deps: CommandDeps): readonly Route[] => {
   const { domains, bus, newId, now, maxMessageBytes } = deps;
 
   const publish = async (command: Command): Promise<Answer> => {
-    const [outcome = 'unknown'] = await bus.publish([commandMessage(command, now())]);
     const commandId = command.id;
-    switch (outcome) {
-      case 'confirmed':
-        return { status: 202, body: { commandId, status: 'queued' } };
-      case 'unroutable':
-        throw unavailable('UNROUTABLE', 'Queue commands does not exist yet; nothing was stored', { commandId });
-      case 'unknown':
-        throw unavailable('BROKER_UNAVAILABLE', 'The broker did not confirm; send it again with the same id', {
-          commandId,
-        });
+    try {
+      await publishConfirmed(bus, [commandMessage(command, now())]);
+    } catch (error) {
+      if (hasCode(error, 'UNROUTABLE')) {
+        throw unavailable('UNROUTABLE', 'No queue takes the command; nothing was stored', { commandId });
+      }
+      if (!hasCode(error, 'BROKER_UNAVAILABLE')) throw error;
+      const detail = 'The broker did not confirm; send it again with the same id';
+      throw unavailable('BROKER_UNAVAILABLE', detail, { commandId });
     }
+    return { status: 202, body: { commandId, status: 'queued' } };
   };
 
   const request = async (command: Command, waitMs: number): Promise<Answer> => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { LivenessState } from '../liveness.js';
 import { unavailable } from './problems.js';
 import { defineRoute, type Route } from './route.js';
 import { jsonSchema } from './schemas.js';
@@ -11,14 +12,16 @@ export type Readiness = {
 };
 
 export type HealthDeps = {
+  readonly isAlive: () => LivenessState | Promise<LivenessState>;
   readonly isReady: () => Readiness | Promise<Readiness>;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
 };
 
+const aliveSchema = z.object({ status: z.literal('alive'), eventLoopDelayMs: z.int() });
 const readySchema = z.object({ status: z.enum(['ready', 'degraded']), detail: z.record(z.string(), z.unknown()) });
 
 /** The same in every role: alive, ready, measured. */
-export const healthRoutes = ({ isReady, metrics }: HealthDeps): readonly Route[] => {
+export const healthRoutes = ({ isAlive, isReady, metrics }: HealthDeps): readonly Route[] => {
   const common = {
     method: 'GET',
     tag: 'health',
@@ -30,16 +33,22 @@ export const healthRoutes = ({ isReady, metrics }: HealthDeps): readonly Route[]
       ...common,
       path: '/healthz',
       operationId: 'isAlive',
-      summary: 'The process runs; says nothing of broker and database, so that an outage restarts nobody',
-      responses: { 200: { description: 'Alive', schema: jsonSchema(z.object({ status: z.literal('alive') })) } },
-      problems: [],
-      handle: async () => ({ status: 200, body: { status: 'alive' } }),
+      summary:
+        'Everything in the process moves; says nothing of broker and database, so that an outage restarts nobody',
+      responses: { 200: { description: 'Alive', schema: jsonSchema(aliveSchema) } },
+      problems: [503],
+      handle: async () => {
+        const { stuck, eventLoopDelayMs } = await isAlive();
+        if (stuck.length > 0)
+          throw unavailable('STUCK', `Does not move any more: ${stuck.join(', ')}; restart it`, { stuck });
+        return { status: 200, body: { status: 'alive', eventLoopDelayMs } };
+      },
     }),
     defineRoute({
       ...common,
       path: '/readyz',
       operationId: 'isReady',
-      summary: 'Every connection and consumer that this process needs is there',
+      summary: 'Every connection that this process needs is there, every consumer consumes, and it is not stopping',
       responses: { 200: { description: 'Ready, or ready but degraded', schema: jsonSchema(readySchema) } },
       problems: [503],
       handle: async () => {

@@ -1,14 +1,17 @@
+import { outcomeOf } from '../core/failure-policy.js';
 import { asError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import type { BatchHandler, Delivery, Outcome, OutgoingMessage } from './message-bus.js';
+import type { BatchHandler, Delivery, Dependency, Outcome, OutgoingMessage } from './message-bus.js';
 import type { MessagingMetrics } from './messaging-metrics.js';
 import {
-  answersOf,
+  answerTo,
+  noOutcome,
   planSettlement,
-  retryAll,
   type Answer,
+  type LadderSettings,
+  type Republish,
   type SendOutcome,
-  type SettlementPlan,
+  type Step,
 } from './settlement.js';
 
 export type HandleBatchDeps = {
@@ -16,52 +19,126 @@ export type HandleBatchDeps = {
   readonly handle: BatchHandler;
   /** Confirmed publish; one outcome a message. */
   readonly send: (messages: readonly OutgoingMessage[]) => Promise<readonly SendOutcome[]>;
-  readonly retryDelaysMs: readonly number[];
+  readonly ladder: LadderSettings;
   readonly now: () => Date;
+  readonly newId: () => string;
+  readonly random: () => number;
   readonly log: Logger;
   readonly metrics: MessagingMetrics | undefined;
 };
 
-/** From deliveries to the answers that settle them; null: they are not ours to settle any more. */
-export type HandleBatch = (deliveries: readonly Delivery[], isOurs: () => boolean) => Promise<readonly Answer[] | null>;
+/** A delivery that is not settled yet. */
+export type InHand = {
+  readonly delivery: Delivery;
+  /** Set once it is handled and the broker did not take what had to be published for it: only that is tried again. */
+  unsent: Republish | null;
+  /** Was it in a batch before? */
+  tried: boolean;
+};
 
-/** What every adapter does between a delivery and its settling: handler, then the publishes that must come first. */
-export const makeHandleBatch = (deps: HandleBatchDeps): HandleBatch => {
+export const inHand = (delivery: Delivery): InHand => ({ delivery, unsent: null, tried: false });
+
+/** Why something is on hold. */
+export type Down = { readonly dependency: Dependency; readonly cause: Error };
+
+/** What every adapter does between a delivery and its settling, in two parts: the second one may take its time. */
+export type BatchHandling = {
+  /** The handler; gives what each delivery needs before it is settled. Never rejects. */
+  stepsFor(batch: readonly InHand[]): Promise<readonly Step[]>;
+  /** The publishes that must come first. Confirmed, then acked: a kill between the two leaves the message twice. */
+  publish(batch: readonly InHand[], steps: readonly Republish[]): Promise<readonly (Answer | 'hold')[]>;
+};
+
+const complete = (outcomes: readonly Outcome[], size: number): readonly Outcome[] =>
+  outcomes.length === size ? outcomes : Array.from({ length: size }, (_, at) => outcomes[at] ?? noOutcome);
+
+/** The broker did not take what had to be published. */
+export const brokerDown = (step: Republish): Down => {
+  const { exchange, routingKey } = step.message;
+  return { dependency: 'broker', cause: new Error(`The broker took no message for ${exchange || routingKey}`) };
+};
+
+export const makeBatchHandling = (deps: HandleBatchDeps): BatchHandling => {
   const { queue, handle, log, metrics } = deps;
 
+  /**
+   * A batch that throws is halved and handled again, until who throws is alone: handlers are idempotent, and one poison
+   * must take no good one down the ladder. A dependency that is down is nobody's fault: the rest is not tried.
+   */
   const outcomesOf = async (deliveries: readonly Delivery[]): Promise<readonly Outcome[]> => {
-    try {
-      return await handle(deliveries);
-    } catch (error) {
-      const cause = asError(error);
-      log.error({ err: cause, batch: deliveries.length }, 'handler threw, its batch is tried again later');
-      return retryAll(deliveries.length, cause);
-    }
+    const thrown: Error[] = [];
+    let held: Outcome | null = null;
+    const attempt = async (part: readonly Delivery[]): Promise<readonly Outcome[]> => {
+      if (held) return new Array<Outcome>(part.length).fill(held);
+      try {
+        return complete(await handle(part), part.length);
+      } catch (error) {
+        const cause = asError(error);
+        const outcome = outcomeOf(cause);
+        if (outcome.do === 'hold') {
+          held = outcome;
+          return attempt(part);
+        }
+        if (part.length === 1) {
+          thrown.push(cause);
+          return [outcome];
+        }
+        const half = Math.ceil(part.length / 2);
+        return [...(await attempt(part.slice(0, half))), ...(await attempt(part.slice(half)))];
+      }
+    };
+    const outcomes = await attempt(deliveries);
+    const [err] = thrown;
+    if (err) log.error({ err, threw: thrown.length, batch: deliveries.length }, 'handler threw');
+    return outcomes;
   };
 
-  const report = (plan: SettlementPlan, answers: readonly Answer[]): void => {
-    const done = answers.length - plan.republish.length - plan.giveBack.length;
-    const totals = { ack: done, giveBack: plan.giveBack.length, retry: 0, park: 0, reject: 0, refuse: 0 };
-    for (const { index, parked } of plan.republish) {
-      const answer = answers[index] ?? 'reject';
-      if (answer === 'ack' && parked) metrics?.onParked(queue, parked);
-      totals[answer !== 'ack' ? answer : parked ? 'park' : 'retry'] += 1;
+  const timedOutcomesOf = async (deliveries: readonly Delivery[]): Promise<readonly Outcome[]> => {
+    const startedAt = performance.now();
+    const outcomes = await outcomesOf(deliveries);
+    metrics?.onHandled(queue, (performance.now() - startedAt) / 1000);
+    return outcomes;
+  };
+
+  const reportSent = (steps: readonly Republish[], answers: readonly (Answer | 'hold')[]): void => {
+    const totals = { retry: 0, park: 0, hold: 0, refuse: 0 };
+    for (const [at, { parked }] of steps.entries()) {
+      if (answers[at] === 'ack' && parked) metrics?.onParked(queue, parked);
+      if (answers[at] === 'ack') totals[parked ? 'park' : 'retry'] += 1;
+      else totals[answers[at] === 'refuse' ? 'refuse' : 'hold'] += 1;
     }
     for (const [answer, count] of Object.entries(totals)) {
       if (count > 0) metrics?.onSettled(queue, answer as keyof typeof totals, count);
     }
-    if (plan.republish.length > 0) log.warn(totals, 'some deliveries failed');
+    if (totals.hold < steps.length) log.warn(totals, 'some deliveries failed');
   };
 
-  return async (deliveries, isOurs) => {
-    const outcomes = await outcomesOf(deliveries);
-    // Lost meanwhile: the broker delivers them again, so a retry published now would be a second copy.
-    if (!isOurs()) return null;
-    const plan = planSettlement(deliveries, outcomes, { delaysMs: deps.retryDelaysMs, at: deps.now() });
-    // Confirmed first, then acked: a kill between the two leaves the message twice, the other order nowhere.
-    const sent = plan.republish.length === 0 ? [] : await deps.send(plan.republish.map(({ message }) => message));
-    const answers = answersOf(plan, sent, deliveries.length);
-    report(plan, answers);
-    return answers;
+  const reportDone = (steps: readonly Step[]): void => {
+    const totals = { ack: 0, hold: 0, giveBack: 0, publish: 0 };
+    for (const step of steps) totals[step.do] += 1;
+    for (const answer of ['ack', 'hold', 'giveBack'] as const) {
+      if (totals[answer] > 0) metrics?.onSettled(queue, answer, totals[answer]);
+    }
+  };
+
+  return {
+    stepsFor: async (batch) => {
+      const fresh = batch.filter(({ unsent }) => unsent === null).map(({ delivery }) => delivery);
+      const outcomes = fresh.length === 0 ? [] : await timedOutcomesOf(fresh);
+      const { ladder, newId, random } = deps;
+      const planned = planSettlement(fresh, outcomes, { ladder, newId, random, at: deps.now() });
+      reportDone(planned);
+      if (fresh.length === batch.length) return planned;
+      const inOrder = planned[Symbol.iterator]();
+      return batch.map(({ unsent }): Step => unsent ?? inOrder.next().value ?? { do: 'giveBack' });
+    },
+    publish: async (batch, steps) => {
+      const sent = await deps.send(steps.map(({ message }) => message));
+      const answers = steps.map((_, at) => answerTo(sent[at]));
+      // What was not sent stays with its delivery: the same message, ids and all, goes out again.
+      for (const [at, item] of batch.entries()) item.unsent = answers[at] === 'hold' ? (steps[at] ?? null) : null;
+      reportSent(steps, answers);
+      return answers;
+    },
   };
 };

@@ -27,6 +27,7 @@ export type MemoryBroker = {
   /** Calls `ring` for each message that comes to the exchange with a matching key; returns how to end it. */
   listen(exchange: string, patterns: readonly string[], ring: () => void): () => void;
   isSingleActive(queue: string): boolean;
+  find(queue: string): Queue | null;
   /** Back to its place in the queue, counted; over the delivery limit to the dead letters. */
   reject(queue: string, message: Message): void;
   /** To the dead letters, as the queue's arguments say. */
@@ -62,6 +63,9 @@ export const makeMemoryBroker = (): MemoryBroker => {
   const timers = new Set<NodeJS.Timeout>();
   const busy = new Set<string>();
   const bells = new Set<(exchange: string, routingKey: string) => void>();
+  /** Places of messages whose time is over. */
+  const expired = new Set<number>();
+  let lastPlace = 0;
   let waiting: Waiting[] = [];
 
   const remember = <Spec extends { readonly name: string }>(
@@ -90,16 +94,27 @@ export const makeMemoryBroker = (): MemoryBroker => {
   };
 
   const enqueue = (queue: Queue, message: OutgoingMessage, stored: Stored): void => {
-    queue.queueMessage({ exchange: message.exchange, routingKey: message.routingKey }, stored);
+    const place = (lastPlace += 1);
+    queue.queueMessage({ exchange: message.exchange, routingKey: message.routingKey, place }, stored);
     const ttlMs = queues.get(queue.name)?.arguments['x-message-ttl'];
     if (typeof ttlMs !== 'number') return;
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      // One delay a queue: the first message is the one whose time has come.
-      const expired = queue.get();
-      if (expired) die(queue.name, expired, 'expired');
-    }, ttlMs);
+    const timer = setTimeout(
+      () => {
+        timers.delete(timer);
+        expired.add(place);
+        takeExpired(queue);
+      },
+      Math.min(ttlMs, Number(stored.properties.expiration ?? ttlMs)),
+    );
     timers.add(timer);
+  };
+
+  /** Only the first of a queue expires: what is due behind it waits for it. */
+  const takeExpired = (queue: Queue): void => {
+    while (expired.delete(Number((queue.peek() as Message | undefined)?.fields['place']))) {
+      const message = queue.get();
+      if (message) die(queue.name, message, 'expired');
+    }
   };
 
   const targets = (exchangeName: string, routingKey: string): ReadonlySet<Queue> | null => {
@@ -132,7 +147,10 @@ export const makeMemoryBroker = (): MemoryBroker => {
   /** Moves it where the queue's arguments send its dead, with the header that says why. */
   const die = (queue: string, message: Message, reason: DeathReason): void => {
     const given = queues.get(queue)?.arguments ?? {};
-    const { body, properties } = storedIn(message);
+    const { body, properties: received } = storedIn(message);
+    // Of one that expired the broker takes off its own time, or it would expire again.
+    const { expiration, ...properties } = received;
+    const kept = reason === 'expired' || expiration === undefined ? properties : received;
     const { exchange = defaultExchange, routingKey = '' } = message.fields;
     const death = { count: 1, reason, queue, exchange, 'routing-keys': [routingKey] };
     const target = given['x-dead-letter-exchange'];
@@ -141,7 +159,7 @@ export const makeMemoryBroker = (): MemoryBroker => {
         exchange: String(target),
         routingKey: String(given['x-dead-letter-routing-key'] ?? routingKey),
         body,
-        properties: { ...properties, headers: { ...properties.headers, 'x-death': [death] } },
+        properties: { ...kept, headers: { ...kept.headers, 'x-death': [death] } },
         mandatory: false,
       });
     }
@@ -201,6 +219,7 @@ export const makeMemoryBroker = (): MemoryBroker => {
       return () => bells.delete(bell);
     },
     isSingleActive,
+    find: (queue) => broker.getQueue(queue) ?? null,
     reject,
     refuse: (queue, message) => {
       die(queue, message, 'rejected');

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer as Subscription, Message } from 'smqp';
-import { WarrenError } from '../errors.js';
+import { UnroutableError, WarrenError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { makeBatchLoop } from './batch-loop.js';
-import { makeHandleBatch } from './handle-batch.js';
+import { makeConsumeLoop } from './consume-loop.js';
+import { inHand, type InHand } from './handle-batch.js';
 import { makeMemoryBroker, storedIn } from './memory-broker.js';
+import { makeMemoryOpenQueue } from './memory-queue-session.js';
 import type {
   BatchHandler,
   ConsumeOptions,
@@ -14,17 +15,21 @@ import type {
   OutgoingMessage,
   PublishOutcome,
 } from './message-bus.js';
-import type { MessagingMetrics } from './messaging-metrics.js';
+import { countPublished, type MessagingMetrics } from './messaging-metrics.js';
 import { firstPlace, retriesOf } from './republish.js';
 import type { Answer } from './settlement.js';
 import { defaultExchange } from './topology.js';
 
 export type MemoryMessageBusDeps = {
   readonly retryDelaysMs: readonly number[];
+  /** Default 0. */
+  readonly retryJitterPercent?: number;
   readonly log: Logger;
   readonly now: () => Date;
   readonly metrics?: MessagingMetrics;
 };
+
+type Item = InHand & { readonly message: Message };
 
 type Request = { readonly resolve: (body: Buffer) => void; readonly reject: (error: WarrenError) => void };
 
@@ -32,7 +37,8 @@ const toDelivery = (queue: string, message: Message): Delivery => {
   const { body, properties } = storedIn(message);
   const { exchange = defaultExchange, routingKey = '', redelivered = false } = message.fields;
   const place = firstPlace({ exchange, routingKey }, properties.headers);
-  return { queue, ...place, body, properties, redelivered, retries: retriesOf(properties.headers) };
+  const deliveryCount = Number(message.fields['failures'] ?? 0);
+  return { queue, ...place, body, properties, redelivered, retries: retriesOf(properties.headers), deliveryCount };
 };
 
 /**
@@ -41,6 +47,7 @@ const toDelivery = (queue: string, message: Message): Delivery => {
  */
 export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => {
   const broker = makeMemoryBroker();
+  const openQueue = makeMemoryOpenQueue({ find: (queue) => broker.find(queue), toDelivery });
   const consumers: Consumer[] = [];
   const requests = new Map<string, Request>();
   let closing: Promise<void> | null = null;
@@ -54,8 +61,14 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
     return 'confirmed';
   };
 
-  const publish = async (messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]> =>
-    messages.map((message) => (closed ? 'unknown' : send(message)));
+  const publish: MessageBus['publish'] = async (messages, onUnroutable) => {
+    const outcomes = messages.map((message) => (closed ? 'unknown' : send(message)));
+    if (deps.metrics) countPublished(deps.metrics, messages, outcomes);
+    if (onUnroutable) {
+      for (const [at, outcome] of outcomes.entries()) if (outcome === 'unroutable') onUnroutable(at, 'NO_ROUTE');
+    }
+    return outcomes;
+  };
 
   const answer = (queue: string, message: Message, how: Answer): void => {
     switch (how) {
@@ -79,19 +92,24 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
     let stopping: Promise<void> | null = null;
     let becomeReady: () => void;
     const ready = new Promise<void>((resolve) => (becomeReady = resolve));
-    const { retryDelaysMs, now, metrics } = deps;
-    const log = deps.log.child({ queue });
-    const handleBatch = makeHandleBatch({ queue, handle, send: publish, retryDelaysMs, now, log, metrics });
-
-    const loop = makeBatchLoop<Message>(options.batchSize, async (batch) => {
-      const deliveries = batch.map((message) => toDelivery(queue, message));
-      const answers = await handleBatch(deliveries, () => true);
-      for (const [index, message] of batch.entries()) answer(queue, message, answers?.[index] ?? 'reject');
+    const loop = makeConsumeLoop<Item>({
+      queue,
+      handle,
+      options,
+      send: publish,
+      ladder: { delaysMs: deps.retryDelaysMs, jitterPercent: deps.retryJitterPercent ?? 0 },
+      now: deps.now,
+      log: deps.log.child({ queue }),
+      metrics: deps.metrics,
+      isOurs: () => true,
+      settle: (items, answers) => {
+        for (const [at, { message }] of items.entries()) answer(queue, message, answers[at] ?? 'giveBack');
+      },
     });
 
     const release = broker.subscribe(queue, (found) => {
       const onMessage = (_: string, message: Message): void => {
-        loop.push(message);
+        loop.push({ ...inHand(toDelivery(queue, message)), message });
       };
       subscription = found.consume(onMessage, { prefetch: options.prefetch }) as Subscription;
       becomeReady();
@@ -101,7 +119,7 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
       loop.stop();
       // What is in hand stays ours until it is settled.
       subscription?.cancel({ keepPending: true });
-      for (const message of loop.takeWaiting()) message.nack(false, true);
+      loop.handBack();
       await loop.idle();
       // Only now the next single active consumer: it must not see what comes after the batch in hand before it.
       release();
@@ -110,6 +128,16 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
     const consumer: Consumer = {
       ready,
       isConsuming: () => subscription !== null && stopping === null,
+      health: () => {
+        const dependency = loop.dependency();
+        const state = dependency === null ? 'consuming' : 'paused';
+        return {
+          queue,
+          state: stopping ? 'stopped' : subscription ? state : 'starting',
+          dependency: stopping ? null : dependency,
+          inHand: loop.inHand(),
+        };
+      },
       stop: () => (stopping ??= drain()),
     };
     consumers.push(consumer);
@@ -139,7 +167,7 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
       const properties = { ...message.properties, correlationId: id, replyTo };
       const outcome = closed ? 'unknown' : send({ ...message, properties, mandatory: true });
       if (outcome === 'unroutable') {
-        fail(new WarrenError('UNROUTABLE', `No queue takes ${message.routingKey} from exchange "${message.exchange}"`));
+        fail(new UnroutableError(message, 'NO_ROUTE'));
       } else if (outcome === 'unknown') {
         fail(
           new WarrenError('BROKER_UNAVAILABLE', `The message bus is closed or has no exchange "${message.exchange}"`),
@@ -176,7 +204,19 @@ export const makeMemoryMessageBus = (deps: MemoryMessageBusDeps): MessageBus => 
         },
       };
     },
-    status: () => (closing ? 'down' : 'up'),
+    openQueue,
+    countOf: async (name) => {
+      const queue = broker.find(name);
+      if (!queue) return null;
+      return { messages: queue.messages.filter(({ pending }) => !pending).length, consumers: queue.consumerCount };
+    },
+    health: () => ({
+      status: closing ? 'down' : 'up',
+      reason: null,
+      blocked: false,
+      unconfirmed: 0,
+      consumers: consumers.map((consumer) => consumer.health()),
+    }),
     close: () => (closing ??= close()),
   };
 };

@@ -33,6 +33,9 @@ export type OutgoingMessage = {
  */
 export type PublishOutcome = 'confirmed' | 'unroutable' | 'unknown';
 
+/** Why a message is `unroutable`, in the broker's words or amqplib's; `index` is its place in the call. */
+export type OnUnroutable = (index: number, reason: string) => void;
+
 /** A message in hand. */
 export type Delivery = {
   readonly queue: string;
@@ -44,6 +47,8 @@ export type Delivery = {
   readonly redelivered: boolean;
   /** Attempts before this one, from our own header. */
   readonly retries: number;
+  /** How often the broker brought it before and got no answer, by the header `x-delivery-count`; 0 where it has none. */
+  readonly deliveryCount: number;
 };
 
 /** Stable codes of header `parked-reason`. */
@@ -56,7 +61,11 @@ export type ParkReason =
   | 'TOO_LARGE'
   | 'COMMAND_ID_REUSED'
   | 'UNSTORABLE'
-  | 'RETRIES_EXHAUSTED';
+  | 'RETRIES_EXHAUSTED'
+  | 'BEHIND_PARKED';
+
+/** What a handler may find down. */
+export type Dependency = 'store' | 'broker' | 'channel';
 
 /** What shall become of a delivery. Only the bus settles. */
 export type Outcome =
@@ -64,6 +73,11 @@ export type Outcome =
   /** Failed this time: comes back after a delay; parked as RETRIES_EXHAUSTED when the ladder ends. */
   | { readonly do: 'retry'; readonly cause: Error }
   | { readonly do: 'park'; readonly reason: ParkReason; readonly cause: Error }
+  /**
+   * Not tried, since a dependency is down: stays in hand in its place, no retry is spent. The consumer pauses and tries
+   * one message at a time until that gets through. Handed back at stop.
+   */
+  | { readonly do: 'hold'; readonly dependency: Dependency; readonly cause: Error }
   /** Was not tried: back to the queue, counted against nobody. */
   | { readonly do: 'giveBack' };
 
@@ -72,13 +86,29 @@ export type ConsumeOptions = {
   readonly prefetch: number;
   /** The most deliveries that the handler gets at once; it gets what has arrived when the loop drains. */
   readonly batchSize: number;
+  /**
+   * Resolves when the dependency answers. Asked where a consumer is paused for so long that it may hold nothing any
+   * more; without it the first delivery finds out, which then counts against its delivery limit once in 25 minutes.
+   */
+  readonly probe?: (dependency: Dependency) => Promise<unknown>;
+};
+
+export type ConsumerHealth = {
+  readonly queue: string;
+  /** `paused`: the broker counts us as a consumer, and a dependency is down. */
+  readonly state: 'starting' | 'consuming' | 'paused' | 'recovering' | 'stopped';
+  /** What is down, while paused. */
+  readonly dependency: Dependency | null;
+  /** Deliveries that are not settled. */
+  readonly inHand: number;
 };
 
 export type Consumer = {
   /** Resolves when the broker first accepted it as a consumer; never, if it is stopped before. */
   readonly ready: Promise<void>;
-  /** Is it consuming at this moment? */
+  /** Does the broker count us as a consumer at this moment? */
   isConsuming(): boolean;
+  health(): ConsumerHealth;
   /** Takes no more, hands back what was not started, waits for the batch in hand and settles it. */
   stop(): Promise<void>;
 };
@@ -88,8 +118,45 @@ export type Listener = {
   stop(): Promise<void>;
 };
 
-/** One handler call at a time a consumer; one outcome a delivery, same order. A handler that throws: all `retry`. */
+/**
+ * One handler call at a time a consumer; one outcome a delivery, same order. What it throws becomes the outcome
+ * (`outcomeOf`) of the delivery that it throws for: a batch is halved and handled again until that one is alone.
+ */
 export type BatchHandler = (batch: readonly Delivery[]) => Promise<readonly Outcome[]>;
+
+/** A message of a session; `place` counts from 1, in the order of the queue. */
+export type HeldMessage = Delivery & { readonly place: number };
+
+/**
+ * All that is in a queue, in the hand of one operator. What is not acked returns to its place when the session ends,
+ * also by a kill.
+ */
+export type QueueSession = {
+  /** Messages at opening. */
+  readonly count: number;
+  /** The next ones, at most `max`; empty: that was all there was at opening. */
+  next(max: number): Promise<readonly HeldMessage[]>;
+  /**
+   * Takes them out of the queue. Until `close` or `rewind` has resolved a kill may still bring some of them back.
+   * @throws WarrenError BROKER_UNAVAILABLE: perhaps they are out, perhaps not
+   */
+  ack(messages: readonly HeldMessage[]): Promise<void>;
+  /** Starts again with the first message that is in the queue now; nobody else gets the queue in between. */
+  rewind(): Promise<void>;
+  /** @throws WarrenError BROKER_UNAVAILABLE: the last acks may be lost */
+  close(): Promise<void>;
+};
+
+export type BusHealth = {
+  /** `degraded`: works, but reconnecting or blocked by an alarm just now. */
+  readonly status: 'up' | 'degraded' | 'down';
+  /** For a person: what is waited for. `refused`: waiting mends nothing, such as a wrong password. */
+  readonly reason: { readonly text: string; readonly refused: boolean } | null;
+  /** By an alarm of the broker: it takes no messages from us. */
+  readonly blocked: boolean;
+  readonly unconfirmed: number;
+  readonly consumers: readonly ConsumerHealth[];
+};
 
 export type ExchangeSpec = {
   readonly name: string;
@@ -124,8 +191,8 @@ export type Topology = {
 export type MessageBus = {
   /** Declares it now, and again after each reconnect. @throws WarrenError TOPOLOGY: the broker has something else of that name */
   declare(topology: Topology): Promise<void>;
-  /** One outcome a message, same order; never rejects. */
-  publish(messages: readonly OutgoingMessage[]): Promise<readonly PublishOutcome[]>;
+  /** One outcome a message, same order; never rejects. `onUnroutable` is called before it resolves. */
+  publish(messages: readonly OutgoingMessage[], onUnroutable?: OnUnroutable): Promise<readonly PublishOutcome[]>;
   /** Answers to `reply_to` addresses; failures are counted and logged, nothing else: a reply may be lost. */
   reply(messages: readonly OutgoingMessage[]): Promise<void>;
   /**
@@ -141,8 +208,14 @@ export type MessageBus = {
    * broker a queue of one message, while it listens. `ring` must not throw.
    */
   listen(exchange: string, patterns: readonly string[], ring: () => void): Listener;
-  /** `degraded`: works, but reconnecting or blocked by an alarm just now. */
-  status(): 'up' | 'degraded' | 'down';
+  /**
+   * Opens a queue to look through it, for operators; nobody else can at the same time.
+   * @throws WarrenError NOT_FOUND: no such queue; QUEUE_BUSY: another session has it; BROKER_UNAVAILABLE
+   */
+  openQueue(queue: string): Promise<QueueSession>;
+  /** Messages that wait, and consumers; null: no such queue. @throws WarrenError BROKER_UNAVAILABLE */
+  countOf(queue: string): Promise<{ readonly messages: number; readonly consumers: number } | null>;
+  health(): BusHealth;
   /** Ends consumers, waits for confirms, closes connections. */
   close(): Promise<void>;
 };

@@ -2,6 +2,8 @@ import type { Delivery, MessageProperties, OutgoingMessage, ParkReason } from '.
 import { defaultExchange, parkedQueue, retryQueue } from './topology.js';
 
 const retryHeader = 'retry-attempt';
+/** Written when a message is parked; a message that was sent back to work is parked no more. */
+const parkedHeaders = 'parked-';
 const maxErrorBytes = 4096;
 
 type Headers = Readonly<Record<string, unknown>>;
@@ -28,10 +30,12 @@ const keep = (headers: Record<string, unknown>, name: string, value: unknown): v
  * `userId` is not our login, and the broker closes the channel of whoever claims it. All of it stays readable in
  * headers `original-*`.
  */
-const withoutWhatActsAgain = (delivery: Delivery, added: Headers): MessageProperties => {
+export const withoutWhatActsAgain = (delivery: Delivery, added: Headers): MessageProperties => {
   const { expiration, userId, headers: received = {}, ...rest } = delivery.properties;
   const headers: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(received)) if (!actsAgain(name)) headers[name] = value;
+  for (const [name, value] of Object.entries(received)) {
+    if (!actsAgain(name) && !name.startsWith(parkedHeaders)) headers[name] = value;
+  }
   for (const [name, value] of Object.entries(received)) if (actsAgain(name)) keep(headers, name, value);
   if (expiration !== undefined) keep(headers, 'expiration', expiration);
   if (userId !== undefined) keep(headers, 'user-id', userId);
@@ -55,12 +59,20 @@ export const firstPlace = (
   return typeof exchange === 'string' && typeof routingKey === 'string' ? { exchange, routingKey } : place;
 };
 
-/** The message on its way back to its queue after `delayMs`. */
-export const retryMessage = (delivery: Delivery, delayMs: number): OutgoingMessage => ({
+/** The message on its way back to its queue after `delayMs`; a little earlier where `expiresMs` says so. */
+export const retryMessage = (
+  delivery: Delivery,
+  delayMs: number,
+  expiresMs: number | null = null,
+): OutgoingMessage => ({
   exchange: retryQueue(delayMs),
   routingKey: delivery.queue,
   body: delivery.body,
-  properties: withoutWhatActsAgain(delivery, { [retryHeader]: delivery.retries + 1 }),
+  properties: {
+    ...withoutWhatActsAgain(delivery, { [retryHeader]: delivery.retries + 1 }),
+    // The lower of this and the queue's own time counts, and the broker takes it off when it moves the message on.
+    ...(expiresMs === null ? {} : { expiration: String(expiresMs) }),
+  },
   mandatory: true,
 });
 
@@ -77,12 +89,19 @@ const cut = (text: string, maxBytes: number): string => {
 /** The message with the reason why nobody will try it again. The error goes without its stack: it is for a person. */
 export const parkMessage = (
   delivery: Delivery,
-  why: { readonly reason: ParkReason; readonly cause: Error; readonly at: Date },
+  why: {
+    readonly reason: ParkReason;
+    readonly cause: Error;
+    readonly at: Date;
+    /** By which an operator names this very message: it may have no id, or one that others have too. */
+    readonly id: string;
+  },
 ): OutgoingMessage => ({
   exchange: defaultExchange,
   routingKey: parkedQueue(delivery.queue),
   body: delivery.body,
   properties: withoutWhatActsAgain(delivery, {
+    'parked-id': why.id,
     'parked-reason': why.reason,
     'parked-error': cut(why.cause.message === '' ? why.cause.name : why.cause.message, maxErrorBytes),
     'parked-at': why.at.toISOString(),
@@ -91,3 +110,18 @@ export const parkMessage = (
   }),
   mandatory: true,
 });
+
+/** The message as it is, for another queue: what was parked stays parked with its reason. */
+export const moveMessage = (delivery: Delivery, queue: string): OutgoingMessage => {
+  const received = Object.entries(delivery.properties.headers ?? {});
+  return {
+    exchange: defaultExchange,
+    routingKey: queue,
+    body: delivery.body,
+    properties: withoutWhatActsAgain(
+      delivery,
+      Object.fromEntries(received.filter(([name]) => name.startsWith(parkedHeaders))),
+    ),
+    mandatory: true,
+  };
+};

@@ -1,79 +1,111 @@
 import { verdictOf } from '../core/failure-policy.js';
-import type { Delivery, Outcome, OutgoingMessage, ParkReason, PublishOutcome } from './message-bus.js';
+import type { Delivery, Dependency, Outcome, OutgoingMessage, ParkReason, PublishOutcome } from './message-bus.js';
 import { parkMessage, retryMessage } from './republish.js';
 
 /** What became of a message that an adapter sent; `unencodable`: it can never be published as it is. */
 export type SendOutcome = PublishOutcome | 'unencodable';
 
 /** A delivery that ends as another message: it may be acked only once that one is confirmed. */
-type Republish = {
-  /** Place in the batch. */
-  readonly index: number;
+export type Republish = {
+  readonly do: 'publish';
   readonly message: OutgoingMessage;
   readonly parked: ParkReason | null;
 };
 
-export type SettlementPlan = { readonly republish: readonly Republish[]; readonly giveBack: readonly number[] };
+/** What one delivery needs before it is settled. */
+export type Step =
+  | { readonly do: 'ack' }
+  | { readonly do: 'giveBack' }
+  | { readonly do: 'hold'; readonly dependency: Dependency; readonly cause: Error }
+  | Republish;
 
 /** How an adapter settles one delivery. `reject` comes back and counts as a failure; `refuse` goes to the dead letters. */
 export type Answer = 'ack' | 'giveBack' | 'reject' | 'refuse';
 
-const noOutcome: Outcome = { do: 'retry', cause: new Error('The handler gave no outcome for this delivery') };
+export type LadderSettings = {
+  readonly delaysMs: readonly number[];
+  /** How much of a delay may be left out. */
+  readonly jitterPercent: number;
+};
 
-/** First half: what must be published, and what is handed back. Everything else is done. */
+export const noOutcome: Outcome = { do: 'retry', cause: new Error('The handler gave no outcome for this delivery') };
+
+/**
+ * When the `place`-th (from 0) of `of` messages that take one delay together comes back; null: by the queue's own time.
+ * A queue lets nothing overtake its first message, so what is behind it must not be due earlier: they are spread
+ * evenly, in order, over the end of the delay. What another batch has put there before may hold them up, at most
+ * until the whole delay is over.
+ */
+export const expirationMs = (
+  ladder: { readonly delayMs: number; readonly jitterPercent: number },
+  { place, of }: { readonly place: number; readonly of: number },
+  random: number,
+): number | null => {
+  const spreadMs = (ladder.delayMs * ladder.jitterPercent) / 100;
+  return spreadMs === 0 ? null : Math.round(ladder.delayMs - spreadMs + (spreadMs * (place + random)) / of);
+};
+
+/** First half: what becomes of each delivery, and what must be published for it. One step a delivery, same order. */
 export const planSettlement = (
   batch: readonly Delivery[],
   outcomes: readonly Outcome[],
-  context: { readonly delaysMs: readonly number[]; readonly at: Date },
-): SettlementPlan => {
-  const republish: Republish[] = [];
-  const giveBack: number[] = [];
-  for (const [index, delivery] of batch.entries()) {
-    const verdict = verdictOf(outcomes[index] ?? noOutcome, delivery.retries, context.delaysMs);
+  context: {
+    readonly ladder: LadderSettings;
+    readonly at: Date;
+    readonly newId: () => string;
+    /** 0 to 1, each time another. */
+    readonly random: () => number;
+  },
+): readonly Step[] => {
+  const { delaysMs, jitterPercent } = context.ladder;
+  const verdicts = batch.map(({ retries }, at) => verdictOf(outcomes[at] ?? noOutcome, retries, delaysMs));
+  const counts = new Map<number, number>();
+  for (const verdict of verdicts) {
+    if (verdict.do === 'retry') counts.set(verdict.delayMs, (counts.get(verdict.delayMs) ?? 0) + 1);
+  }
+  const places = new Map<number, number>();
+  const stepOf = (delivery: Delivery, at: number): Step => {
+    const verdict = verdicts[at] ?? { do: 'giveBack' };
     switch (verdict.do) {
       case 'ack':
-        break;
       case 'giveBack':
-        giveBack.push(index);
-        break;
-      case 'retry':
-        republish.push({ index, message: retryMessage(delivery, verdict.delayMs), parked: null });
-        break;
+      case 'hold':
+        return verdict;
+      case 'retry': {
+        const { delayMs } = verdict;
+        const place = places.get(delayMs) ?? 0;
+        places.set(delayMs, place + 1);
+        const of = counts.get(delayMs) ?? 1;
+        const expiresMs = expirationMs({ delayMs, jitterPercent }, { place, of }, context.random());
+        return { do: 'publish', message: retryMessage(delivery, delayMs, expiresMs), parked: null };
+      }
       case 'park': {
         const { reason, cause } = verdict;
-        const message = parkMessage(delivery, { reason, cause, at: context.at });
-        republish.push({ index, message, parked: reason });
-        break;
+        const message = parkMessage(delivery, { reason, cause, at: context.at, id: context.newId() });
+        return { do: 'publish', message, parked: reason };
       }
     }
-  }
-  return { republish, giveBack };
+  };
+  return batch.map(stepOf);
 };
 
-const answerTo = (sent: SendOutcome | undefined): Answer => {
+/** Second half, when what had to be published has its outcome: what becomes of its delivery. */
+export const answerTo = (sent: SendOutcome | undefined): Answer | 'hold' => {
   if (sent === 'confirmed') return 'ack';
-  // Nothing of ours can carry it; the broker's own dead lettering keeps it as it is.
-  return sent === 'unencodable' ? 'refuse' : 'reject';
-};
-
-/** Second half, when what was published has its outcomes (same order as `plan.republish`): one answer a delivery. */
-export const answersOf = (plan: SettlementPlan, sent: readonly SendOutcome[], size: number): readonly Answer[] => {
-  const answers = new Array<Answer>(size).fill('ack');
-  for (const index of plan.giveBack) answers[index] = 'giveBack';
-  for (const [place, { index }] of plan.republish.entries()) answers[index] = answerTo(sent[place]);
-  return answers;
+  // Nothing of ours can carry it; the broker's own dead lettering keeps it as it is. All else may be confirmed later:
+  // rejected now it would come back at once, and use up its delivery limit within one alarm of the broker.
+  return sent === 'unencodable' ? 'refuse' : 'hold';
 };
 
 /** Neighbours with the same answer: from the one after the previous run to `last`, a place in the batch. */
 export type Run = { readonly answer: Answer; readonly last: number };
 
-/**
- * The answers as few runs. When all below a run is settled, one command for all up to its last delivery settles the
- * run and nothing else. Usually a batch is one run, since what was published again is acked too.
- */
-export const runsOf = (answers: readonly Answer[]): readonly Run[] =>
-  answers.flatMap((answer, last) => (answers[last + 1] === answer ? [] : [{ answer, last }]));
-
-/** Every delivery failed alike. */
-export const retryAll = (size: number, cause: Error): readonly Outcome[] =>
-  new Array<Outcome>(size).fill({ do: 'retry', cause });
+/** The answers as few runs: usually one, since what was published again is acked too. */
+export const runsOf = (answers: readonly Answer[]): readonly Run[] => {
+  const runs: Run[] = [];
+  for (let last = 0; last < answers.length; last += 1) {
+    const answer = answers[last];
+    if (answer !== undefined && answers[last + 1] !== answer) runs.push({ answer, last });
+  }
+  return runs;
+};

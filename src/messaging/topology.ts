@@ -13,6 +13,8 @@ export const defaultExchange = '';
 export const projectionQueue = (projection: string): string => `projections.${projection}`;
 export const notificationQueue = (rule: string): string => `notifications.${rule}`;
 export const parkedQueue = (queue: string): string => `${queue}.parked`;
+/** Where the messages of a queue are while it is made anew. */
+export const movingQueue = (queue: string): string => `${queue}.moving`;
 
 const units = [
   [3_600_000, 'h'],
@@ -81,6 +83,18 @@ const unroutedQueue: QueueSpec = {
     'x-delivery-limit': unlimitedDeliveries,
   },
 };
+
+/** Nothing leaves it but by the hand of the migration that made it. */
+export const movingQueueSpec = (queue: string): QueueSpec => ({
+  name: movingQueue(queue),
+  arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': unlimitedDeliveries },
+});
+
+/** Names that only this system gives; others may have queues of their own beside them, bound to our exchanges. */
+const ourNames =
+  /^(?:commands|events\.unrouted|(?:projections|notifications|processes|retry)\..+)(?:\.(?:parked|moving))?$/;
+
+export const isOurName = (queue: string): boolean => ourNames.test(queue);
 
 type Subscription = { readonly queue: QueueSpec; readonly events: readonly string[] };
 

@@ -10,8 +10,12 @@ type LedgerEntry = Pick<Notification, 'id' | 'rule' | 'recipient'> & { readonly 
 export type Claim =
   { readonly status: 'send'; readonly claimed: StoredDocument } | { readonly status: 'sent' | 'busy' };
 
-/** How the send of a claimed entry went. */
-export type SendResult = { readonly claimed: StoredDocument; readonly error: string | null };
+/** How the send of a claimed entry went; `pending`: it was not tried, anybody may claim it. */
+export type SendResult = {
+  readonly claimed: StoredDocument;
+  readonly status: 'sent' | 'failed' | 'pending';
+  readonly error: string | null;
+};
 
 /**
  * What was sent, one document a rule and event: a redelivered, replayed or twice published event finds its entry and
@@ -103,10 +107,10 @@ export const makeLedger = (deps: {
       return claims;
     },
     note: async (results) => {
-      const documents = results.map(({ claimed, error }) => {
+      const documents = results.map(({ claimed, status, error }) => {
         const { leaseUntil, leaseToken, ...fields } = claimed;
-        const status = error === null ? 'sent' : 'failed';
-        return writeOf({ ...fields, status, sentAt: error === null ? now() : null, error }, claimed);
+        const attempts = attemptsOf(claimed) - (status === 'pending' ? 1 : 0);
+        return writeOf({ ...fields, status, attempts, sentAt: status === 'sent' ? now() : null, error }, claimed);
       });
       if ((await readStore.write({ documents })) === 'written') return;
       // Noted before (this is a repetition), or one ran past its lease and another worker took it: the others count.

@@ -37,7 +37,7 @@ export const makeMemoryReadStore = (): ReadStore => {
     },
 
     // No await between the first check and the last change: that is what makes it one transaction
-    async write({ documents, checkpoint }) {
+    async write({ documents, deletes = [], checkpoint }) {
       const staged = new Map<string, Collection>();
       for (const { collection: name, document, onlyIf } of documents) {
         const changes = staged.get(name) ?? new Map<string, StoredDocument>();
@@ -52,6 +52,7 @@ export const makeMemoryReadStore = (): ReadStore => {
       for (const [name, changes] of staged) {
         for (const [id, document] of changes) collectionOf(name).set(id, document);
       }
+      for (const { collection, id } of deletes) collectionOf(collection).delete(id);
       return 'written';
     },
 

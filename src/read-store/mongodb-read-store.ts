@@ -70,9 +70,13 @@ export const makeMongodbReadStore = (deps: {
     return matchedCount === 1;
   };
 
-  const putInPlace = async ({ documents, checkpoint }: WriteBatch, session: ClientSession): Promise<boolean> => {
+  const putInPlace = async (
+    { documents, deletes = [], checkpoint }: WriteBatch,
+    session: ClientSession,
+  ): Promise<boolean> => {
     // First, since it guards the documents of an ordered projection: a second consumer fails before it writes any
     if (checkpoint && !(await moveCheckpoint(checkpoint, session))) return false;
+    for (const { collection, id } of deletes) await collectionOf(collection).deleteOne({ _id: id }, { session });
     for (const { name, operations, replaceCount } of operationsOf(documents)) {
       const { matchedCount, upsertedCount } = await collectionOf(name).bulkWrite(operations, { session });
       if (matchedCount + upsertedCount !== replaceCount) return false;
@@ -138,7 +142,7 @@ export const makeMongodbReadStore = (deps: {
   };
 
   const write = async (batch: WriteBatch): Promise<WriteOutcome> => {
-    if (batch.documents.length === 0 && !batch.checkpoint) return 'written';
+    if (batch.documents.length === 0 && !batch.deletes?.length && !batch.checkpoint) return 'written';
     const session = client.startSession();
     try {
       const outcome = await attemptUntilDecided(batch, session);

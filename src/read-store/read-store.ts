@@ -21,7 +21,12 @@ export type CheckpointWrite = {
   readonly checkpoint: Checkpoint;
 };
 
-export type WriteBatch = { readonly documents: readonly DocumentWrite[]; readonly checkpoint?: CheckpointWrite };
+export type WriteBatch = {
+  readonly documents: readonly DocumentWrite[];
+  /** Documents that are gone afterwards, whatever they were. */
+  readonly deletes?: readonly { readonly collection: string; readonly id: string }[];
+  readonly checkpoint?: CheckpointWrite;
+};
 
 /** `stale`: a condition did not hold, nothing was written; read again and fold anew. */
 export type WriteOutcome = 'written' | 'stale';
@@ -37,7 +42,7 @@ export type ListOptions = {
 /**
  * Read models and the checkpoints of their projections. Its promises, each a test of the contract suite:
  *
- * - `write` puts all documents and the checkpoint in place, or nothing; concurrent writers never mix, of two that
+ * - `write` puts all documents and the checkpoint in place and takes away what is to go, or nothing; concurrent writers never mix, of two that
  *   expect the same one is `stale`.
  * - a reader sees a document whole, before or after a write.
  * - ids may hold any character, `$`, `.` and `/` too; values come back as they went in (dates as `Date`).

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { outcomeOf } from '../core/failure-policy.js';
 import {
   handleCommands,
   streamOf,
@@ -18,7 +19,10 @@ export type CommandResult =
   | { readonly kind: 'answered'; readonly reply: Reply; readonly appended: readonly RecordedEvent[] }
   /** Can never be handled: its id was accepted for something else, or the database does not take its events. */
   | { readonly kind: 'invalid'; readonly reason: ParkReason; readonly reply: Reply; readonly message: string }
-  /** Not decided, nothing was stored: its decider threw, or others won the race for its stream time and again. */
+  /**
+   * Not answered: its decider threw, others won the race for its stream time and again, or the store went away. Nothing
+   * of it is known to be stored; to handle it again gives what was stored as a duplicate.
+   */
   | { readonly kind: 'failed'; readonly cause: Error };
 
 type Deps = {
@@ -103,8 +107,8 @@ const withoutAnswered = (done: readonly Item[], left: readonly Item[], results: 
  * remembered state is checked by the store's unique index; a no is not, so it counts only on a state that was read
  * for this batch, and after looking whether the command was stored before (its first run may be the reason for the no).
  *
- * @throws WarrenError STORE_UNAVAILABLE: some of the batch may be stored; calling again gives those as duplicates, and
- *   the relay publishes them
+ * A store that goes away in the middle fails what has no result yet, with its error: those of a stream that are answered
+ * come before those that are not, so the rest may be handled later. What was stored unseen the relay publishes.
  */
 export const makeCommandHandler = ({ eventStore, aggregates, now, cachedAggregates }: Deps) => {
   const remembered = new LRUCache<string, { version: number; state: unknown }>({ max: cachedAggregates });
@@ -198,7 +202,9 @@ export const makeCommandHandler = ({ eventStore, aggregates, now, cachedAggregat
     } catch (error) {
       // What is stored now is not known, so nothing that is remembered of these streams may be used again.
       for (const item of batch) remembered.delete(streamKey(streamOf(item)));
-      throw error;
+      const cause = asError(error);
+      if (outcomeOf(cause).do !== 'hold') throw cause;
+      return results.map((result) => result ?? { kind: 'failed', cause });
     }
     return results.map(
       (result) => result ?? { kind: 'failed', cause: new Error('Other writers of the stream were faster') },

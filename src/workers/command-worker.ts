@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseCommand, type ParsedCommand } from '../core/command.js';
 import type { DomainIndex } from '../core/domain.js';
+import { outcomeOf } from '../core/failure-policy.js';
 import type { DomainCommand } from '../core/handle-commands.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Reply } from '../core/reply.js';
@@ -11,7 +12,7 @@ import { commandsExchange, commandsQueue } from '../messaging/topology.js';
 import type { Telemetry } from '../telemetry.js';
 import { makeAggregates } from './aggregates.js';
 import { makeCommandHandler, type CommandResult } from './command-handler.js';
-import { givingBack } from './consuming.js';
+import { judging, probing } from './consuming.js';
 import { makeEventPublisher } from './event-publisher.js';
 import type { Patience } from './patience.js';
 import { makeSnapshotWriter } from './snapshot-writer.js';
@@ -49,7 +50,8 @@ const digestOf = (type: string, aggregateId: string, payload: unknown): string =
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-const parseDelivery = (delivery: Delivery, deps: Parameters<typeof parseCommand>[1]): ParsedCommand => {
+/** A message from queue `commands` as the command that it is for a worker. */
+export const parseDelivery = (delivery: Delivery, deps: Parameters<typeof parseCommand>[1]): ParsedCommand => {
   const { messageId, correlationId, type, headers } = delivery.properties;
   return parseCommand(
     {
@@ -92,7 +94,7 @@ const answerOf = (result: CommandResult): Answer => {
         reply: result.reply,
       };
     case 'failed':
-      return { outcome: { do: 'retry', cause: result.cause } };
+      return { outcome: outcomeOf(result.cause) };
   }
 };
 
@@ -113,15 +115,8 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   const handle = makeCommandHandler({
     now,
     cachedAggregates: settings.cachedAggregates,
-    eventStore: {
-      append: (commits) => patience('STORE_UNAVAILABLE', () => eventStore.append(commits)),
-      findByCommand: (ids) => patience('STORE_UNAVAILABLE', () => eventStore.findByCommand(ids)),
-    },
-    aggregates: {
-      ...aggregates,
-      // Around the whole load: what was folded of a read that broke off is of no use.
-      load: (wanted) => patience('STORE_UNAVAILABLE', () => aggregates.load(wanted)),
-    },
+    eventStore,
+    aggregates,
   });
 
   const domainCommand = (parsed: ParsedCommand): DomainCommand[] => {
@@ -169,7 +164,11 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   };
 
   const { prefetch, batchSize } = settings;
-  const consumer = bus.consume(commandsQueue, givingBack(handleBatch), { prefetch, batchSize });
+  const consumer = bus.consume(commandsQueue, judging(handleBatch, { now, log }), {
+    prefetch,
+    batchSize,
+    probe: probing(eventStore),
+  });
 
   return {
     ready: consumer.ready,

@@ -11,7 +11,12 @@ import type { Delivery, Outcome, ParkReason } from '../messaging/message-bus.js'
  */
 export type EventDelivery =
   | { readonly ok: true; readonly event: RecordedEvent; readonly current: readonly RecordedEvent[] }
-  | { readonly ok: false; readonly outcome: Outcome };
+  | {
+      readonly ok: false;
+      readonly outcome: Outcome;
+      /** One that is stored, as far as anybody can tell, and that this process does not know: what is behind it waits. */
+      readonly event?: RecordedEvent;
+    };
 
 /** What is to be known of the domain of an event. */
 type EventDomain = Pick<Domain, 'aggregateType' | 'events' | 'upcasters'>;
@@ -41,7 +46,8 @@ const readEvent = (
   if (!domain) return park('UNKNOWN_EVENT', `Nobody here takes an event ${event.type} of ${event.aggregateType}`);
   const upcasted = upcast(domain, event);
   if (!upcasted.known) {
-    return upcasted.why === 'unknown' ? park('UNKNOWN_EVENT', upcasted.message) : retry(upcasted.message);
+    const { why, message } = upcasted;
+    return { ...(why === 'unknown' ? park('UNKNOWN_EVENT', message) : retry(message)), event };
   }
   for (const { type, payload } of upcasted.events) {
     const checked = domain.events[type]?.schema.safeParse(payload);
@@ -62,6 +68,6 @@ export const readEvents = (
   domainOf: (event: RecordedEvent) => EventDomain | undefined,
 ): readonly EventDelivery[] => batch.map((delivery) => readEvent(delivery, storeId, domainOf));
 
-/** The events among them, as they are stored. */
+/** The events among them, as they are stored, known or not. */
 export const eventsIn = (deliveries: readonly EventDelivery[]): readonly RecordedEvent[] =>
-  deliveries.flatMap((delivery) => (delivery.ok ? [delivery.event] : []));
+  deliveries.flatMap(({ event }) => event ?? []);

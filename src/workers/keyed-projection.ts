@@ -1,17 +1,14 @@
-import { aggregateIdsOf, foldKeyed, onStored, type StoredFold } from '../core/fold-projection.js';
+import { aggregateIdsOf, onStored, type FoldFailure } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { KeyedProjection } from '../core/projection.js';
 import { hasCode } from '../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { lagging } from '../read-store/applied.js';
-import type { ReadStore } from '../read-store/read-store.js';
 import type { Applier, ApplierDeps } from './applier.js';
-import { applyApart } from './apply-apart.js';
+import { applyApart, lowestVersion, without, type Failures } from './keyed-events.js';
 
-type Stores = { readonly eventStore: EventStore; readonly readStore: ReadStore };
-
-/** Another worker wrote the same documents meanwhile; after this many times the messages wait in the retry ladder. */
-const maxTries = 50;
+/** Of an aggregate that a comparison found, so that no message of this process stands for it. */
+const noHandle = Infinity;
 
 /** Events of a page of the comparison with the store: their payloads are in memory at once. */
 const pageSize = 1000;
@@ -21,49 +18,6 @@ const pageSize = 1000;
  * no more than it does without.
  */
 const startOverEvery = 100;
-
-/**
- * Brings documents to where `events` say, in any order, with duplicates and holes: what is missing comes from the
- * store. Folds anew when another worker was faster. A kill anywhere: the transaction is there or not, and the
- * redelivered events are then duplicates or new.
- */
-const applyEvents = async (
-  projection: StoredFold,
-  { eventStore, readStore }: Stores,
-  events: readonly RecordedEvent[],
-): Promise<{ readonly healed: number }> => {
-  const aggregateType = events[0]?.aggregateType ?? '';
-  let known = events;
-  let healed = 0;
-  const gapsSeen = new Set<string>();
-  for (let tries = 0; tries < maxTries; tries += 1) {
-    const stored = await readStore.read(projection.name, aggregateIdsOf(known));
-    const { writes, gaps } = foldKeyed(projection, stored, known);
-    if (gaps.length > 0) {
-      for (const { aggregateId, afterVersion } of gaps) {
-        const gap = `${aggregateId} after version ${afterVersion}`;
-        if (gapsSeen.has(gap))
-          throw new Error(`${projection.name}: the store has nothing of ${gap}, but a message has`);
-        gapsSeen.add(gap);
-      }
-      const tails = gaps.map(({ aggregateId, afterVersion }) => ({
-        stream: { aggregateType, aggregateId },
-        afterVersion,
-      }));
-      let last: readonly RecordedEvent[] = [];
-      for await (const page of eventStore.readTails(tails)) {
-        healed += page.length;
-        // All pages but the last by themselves: a long gap is never in memory at once, a short one is one write.
-        if (last.length > 0) await applyEvents(projection, { eventStore, readStore }, last);
-        last = page;
-      }
-      known = [...known, ...last];
-      continue;
-    }
-    if (writes.length === 0 || (await readStore.write({ documents: writes })) === 'written') return { healed };
-  }
-  throw new Error(`${projection.name}: other workers were faster ${maxTries} times; the events come again`);
-};
 
 /**
  * A keyed projection at work: applies what the queue brings, and now and then compares the read model with the store,
@@ -79,6 +33,11 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
   /** What failed in the last comparison: aggregate and why. */
   let failedBefore: ReadonlySet<string> = new Set();
   let comparisons = 0;
+  /**
+   * Aggregates that could not be applied when last tried, and the version of the event that was at fault first: its message
+   * comes again, those of later events are acked. When it is applied, what waits behind it is taken from the store.
+   */
+  const held = new Map<string, number>();
 
   /** Did this worker itself apply every event there is? Then there is nothing to compare, and no event is read again. */
   const appliedAll = async (afterPosition: number, toPosition: number): Promise<boolean> => {
@@ -87,13 +46,30 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
     return own === (await eventStore.count({ afterPosition, toPosition, types }));
   };
 
-  type Compared = { readonly to: number; readonly failures: ReadonlyMap<string, Error> };
+  type Compared = { readonly to: number; readonly failures: Failures };
 
-  const kindOf = ([aggregateId, error]: readonly [string, Error]): string => `${aggregateId}: ${error.message}`;
+  const kindOf = ({ aggregateId, error }: FoldFailure): string => `${aggregateId}: ${error.message}`;
 
   /** Would the next comparison fail again? What failed once may have been a race, and is healed by then. */
-  const isLasting = (failure: readonly [string, Error]): boolean =>
-    hasCode(failure[1], 'UNKNOWN_EVENT') || failedBefore.has(kindOf(failure));
+  const isLasting = (failure: FoldFailure): boolean =>
+    hasCode(failure.error, 'UNKNOWN_EVENT') || failedBefore.has(kindOf(failure));
+
+  /** Applies what the store has after where these documents are. */
+  const applyTails = async (tails: Parameters<EventStore['readTails']>[0]): Promise<Failures> => {
+    const failures = new Map<string, FoldFailure>();
+    for await (const page of eventStore.readTails(tails)) {
+      const missing = without(page, failures);
+      for (const [id, failure] of (await applyApart(fold, deps, missing)).failures) failures.set(id, failure);
+      const healed = without(missing, failures).length;
+      if (healed > 0) onHealed(healed);
+    }
+    for (const { stream } of tails) {
+      const id = stream.aggregateId;
+      if (!failures.has(id)) held.delete(id);
+      else if (!held.has(id)) held.set(id, noHandle);
+    }
+    return failures;
+  };
 
   /** Compares one page and heals what is behind, as far as it can be applied. */
   const comparePage = async (afterPosition: number, toPosition: number): Promise<Compared> => {
@@ -101,25 +77,43 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
     const range = { afterPosition, toPosition, types, limit: pageSize };
     for await (const event of eventStore.readAll(range)) page.push(event);
     const behind = await lagging(page, readStore, projection.name);
-    const failures = new Map<string, Error>();
-    if (behind.length > 0) {
-      const tails = behind.map(({ applied: afterVersion, ...stream }) => ({ stream, afterVersion }));
-      for await (const missing of eventStore.readTails(tails)) {
-        const failing = await applyApart(missing, (events) => applyEvents(fold, deps, events));
-        const healed = missing.filter(({ aggregateId }) => !failing.has(aggregateId)).length;
-        if (healed > 0) onHealed(healed);
-        for (const [id, error] of failing) failures.set(id, error);
-      }
-    }
+    const tails = behind.map(({ applied: afterVersion, ...stream }) => ({ stream, afterVersion }));
+    const failures: Failures = tails.length === 0 ? new Map() : await applyTails(tails);
     const to = page.length < pageSize ? toPosition : (page.at(-1)?.position ?? toPosition);
     return { to, failures };
   };
 
+  /** What was acked behind these events: nothing but the store brings it. */
+  const followUp = async (events: readonly RecordedEvent[]): Promise<Failures> => {
+    const documents = await readStore.read(projection.name, aggregateIdsOf(events));
+    const tails = events.map(({ aggregateType, aggregateId }) => ({
+      stream: { aggregateType, aggregateId },
+      afterVersion: documents.get(aggregateId)?.version ?? 0,
+    }));
+    return applyTails(tails);
+  };
+
   return {
     apply: async (events) => {
-      const { healed } = await applyEvents(fold, deps, events);
+      const { healed, failures } = await applyApart(fold, deps, events);
       if (healed > 0) onHealed(healed);
-      for (const { position } of events) applied.add(position);
+      for (const { position } of without(events, failures)) applied.add(position);
+      for (const [id, failure] of failures) {
+        const behind = events.filter((event) => event.aggregateId === id && event.version >= failure.version);
+        // Of a type that its queue is not bound to no message comes: the first one behind it stands for it.
+        const comes = failure.type === undefined || types.includes(failure.type);
+        held.set(id, Math.min(comes ? failure.version : lowestVersion(behind), held.get(id) ?? noHandle));
+      }
+      const freed = held.size === 0 ? [] : events.filter(({ aggregateId: id }) => held.has(id) && !failures.has(id));
+      // Killed before this, its message comes again: here, or where a comparison begins before these events.
+      const behind: Failures = freed.length === 0 ? new Map() : await followUp(freed);
+      const again = new Map<string, Error>();
+      for (const { id, aggregateId, version } of events) {
+        const failure = failures.get(aggregateId) ?? behind.get(aggregateId);
+        // Not those before it, which are applied, nor those behind it, which wait.
+        if (failure && (version === failure.version || version === held.get(aggregateId))) again.set(id, failure.error);
+      }
+      return again;
     },
     // The checkpoint says: compared up to here. It is moved only after the read model has it all, so a kill between
     // costs one more comparison. An aggregate that cannot be applied holds it up, but nobody's healing.
@@ -135,8 +129,8 @@ export const makeKeyedApplier = (projection: KeyedProjection, deps: ApplierDeps)
         const { to, failures }: Compared = (await appliedAll(from, position))
           ? { to: position, failures: new Map() }
           : await comparePage(from, position);
-        for (const failure of failures) failed.set(kindOf(failure), failure[1]);
-        comesAgain ||= ![...failures].every(isLasting);
+        for (const failure of failures.values()) failed.set(kindOf(failure), failure.error);
+        comesAgain ||= ![...failures.values()].every(isLasting);
         if (comesAgain) {
           // The pages behind are healed all the same.
         } else if (failures.size > 0 || passed > (checkpoint ?? 0)) {

@@ -1,5 +1,6 @@
 import type { Domain } from '../core/domain.js';
-import { trackedCollection } from '../core/fold-projection.js';
+import { outcomeOf } from '../core/failure-policy.js';
+import { blockedCollection, trackedCollection } from '../core/fold-projection.js';
 import type { RecordedEvent } from '../core/message.js';
 import type { Projection } from '../core/projection.js';
 import { currentOf } from '../core/upcast.js';
@@ -10,10 +11,9 @@ import type { Delivery, MessageBus, Outcome } from '../messaging/message-bus.js'
 import { projectionQueue } from '../messaging/topology.js';
 import type { ReadStore } from '../read-store/read-store.js';
 import type { Telemetry } from '../telemetry.js';
-import { consumeWhenPrepared, givingBack } from './consuming.js';
+import { consumeWhenPrepared, judging, probing } from './consuming.js';
 import { eventsIn, readEvents } from './event-deliveries.js';
 import type { Applier, ApplierDeps } from './applier.js';
-import { applyApart } from './apply-apart.js';
 import { makeKeyedApplier } from './keyed-projection.js';
 import { makeOrderedApplier } from './ordered-projection.js';
 import type { Patience } from './patience.js';
@@ -27,6 +27,7 @@ type Deps = {
   readonly settings: { readonly prefetch: number; readonly batchSize: number; readonly compareEveryMs: number };
   readonly patience: Patience;
   readonly telemetry: Telemetry;
+  readonly now: () => Date;
   readonly log: Logger;
 };
 
@@ -38,12 +39,14 @@ const makeApplier = (projection: Projection, deps: ApplierDeps): Applier =>
 
 const prepare = async (projection: Projection, readStore: ReadStore): Promise<void> => {
   await readStore.prepare(projection.name, projection.indexes ?? []);
-  if (projection.kind === 'ordered') await readStore.prepare(trackedCollection(projection), []);
+  if (projection.kind === 'keyed') return;
+  await readStore.prepare(trackedCollection(projection), []);
+  await readStore.prepare(blockedCollection(projection), []);
 };
 
 /** One projection of `domain` at work: its queue, and the comparison with the store. */
 export const makeProjectionWorker = (projection: Projection, domain: Domain, deps: Deps): Worker => {
-  const { bus, eventStore, readStore, settings, patience, telemetry } = deps;
+  const { bus, eventStore, readStore, settings, patience, telemetry, now } = deps;
   const log = deps.log.child({ projection: projection.name });
   const domainOf = (event: RecordedEvent): Domain | undefined =>
     event.aggregateType === domain.aggregateType ? domain : undefined;
@@ -58,24 +61,22 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
       telemetry.eventsHealed(projection.name, count);
       log.debug({ count }, 'read model healed from the store');
     },
+    now,
+    log,
   });
   const serial = makeSerial();
   let batches = 0;
 
-  const apply = (events: readonly RecordedEvent[]): Promise<void> =>
-    serial(() => patience('STORE_UNAVAILABLE', () => applier.apply(events)));
-
   const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
     batches += 1;
-    const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
-    const deliveries = readEvents(batch, storeId, domainOf);
+    const deliveries = readEvents(batch, await eventStore.storeId(), domainOf);
     const events = eventsIn(deliveries);
-    const failing = await applyApart(events, apply);
+    const failing = await serial(() => applier.apply(events));
     telemetry.eventsApplied(projection.name, events.length);
     return deliveries.map((delivery): Outcome => {
       if (!delivery.ok) return delivery.outcome;
-      const cause = failing.get(delivery.event.aggregateId);
-      return cause ? { do: 'retry', cause } : { do: 'ack' };
+      const cause = failing.get(delivery.event.id);
+      return cause ? outcomeOf(cause) : { do: 'ack' };
     });
   };
 
@@ -103,7 +104,11 @@ export const makeProjectionWorker = (projection: Projection, domain: Domain, dep
       comparing = everyInterval(compareEveryMs, compare, (error) => {
         log.warn({ err: error }, 'comparison with the store failed, comes again');
       });
-      return bus.consume(projectionQueue(projection.name), givingBack(handle), { prefetch, batchSize });
+      return bus.consume(projectionQueue(projection.name), judging(handle, { now, log }), {
+        prefetch,
+        batchSize,
+        probe: probing(eventStore),
+      });
     },
   );
 

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config.js';
 import { indexDomains } from '../../src/core/domain.js';
 import { topologyOf } from '../../src/messaging/topology.js';
 import type { Notification } from '../../src/notifications/channel.js';
+import { makeLiveness } from '../../src/liveness.js';
 import { makeServer, startRole } from '../../src/roles.js';
 import { allOf } from '../../src/workers/worker.js';
 import { checkEvents } from '../../src/operations/check-events.js';
@@ -60,14 +61,22 @@ describe('old events in a store, on RabbitMQ and MongoDB', () => {
       ),
       oldCommit('n-1', 2, ['note.titled', { title: 'A2' }]),
     );
+    const liveness = makeLiveness({ stallMs: 15_000, handlerStuckMs: 600_000, now: () => performance.now() });
+    stops.unshift(async () => {
+      liveness.stop();
+    });
     const worker = allOf(
       (['relay', 'command-worker', 'projection-worker', 'notification-worker'] as const).map((role) =>
-        startRole(role, system, []),
+        startRole(role, { ...system, liveness }, []),
       ),
     );
     stops.unshift(() => worker.stop());
     await worker.ready;
-    const server = makeServer('http', system, async () => ({ ready: true, degraded: false, detail: {} }));
+    const server = makeServer('http', system, {
+      isAlive: liveness.state,
+      isReady: () => ({ ready: true, degraded: false, detail: {} }),
+      posting: system.bus,
+    });
     stops.unshift(() => server?.close());
     api = makeApi((await server?.listen())?.url ?? '');
   });

@@ -5,6 +5,7 @@ import { connect as connectSocket, createServer, type AddressInfo, type Socket }
 import { makeLogger } from '../../src/logger.js';
 import type { BatchHandler, Delivery, MessageBus, OutgoingMessage, Topology } from '../../src/messaging/message-bus.js';
 import type { MessagingMetrics } from '../../src/messaging/messaging-metrics.js';
+import { silentMetrics } from '../../src/messaging/messaging-metrics.js';
 import { makeRabbitmqMessageBus } from '../../src/messaging/rabbitmq/rabbitmq-message-bus.js';
 import { topologyOf } from '../../src/messaging/topology.js';
 import { eventually } from '../helpers/eventually.js';
@@ -142,7 +143,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
   it('consumes and publishes again after an operator closed its connections', async () => {
     let reconnects = 0;
     const bus = makeBus({
-      metrics: { onReconnect: () => (reconnects += 1), onParked: () => undefined, onSettled: () => undefined },
+      metrics: { ...silentMetrics, onReconnect: () => (reconnects += 1) },
     });
     await bus.declare(topology);
     const { seen, consumer } = await collect(bus);
@@ -151,7 +152,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
       expect(reconnects).to.be.at.least(2);
       expect(consumer.isConsuming()).to.equal(true);
     });
-    expect(bus.status()).to.equal('degraded');
+    expect(bus.health().status).to.equal('degraded');
     expect(await bus.publish([command('after')])).to.deep.equal(['confirmed']);
     await eventually(() => {
       expect(bodies(seen)).to.include('after');
@@ -424,7 +425,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
         .and.to.match(/has no vhost \S+-missing/);
     });
     expect(lines.join('\n')).not.to.include('secret-word');
-    expect(buses.map((bus) => bus.status())).to.deep.equal(['down', 'down']);
+    expect(buses.map((bus) => bus.health().status)).to.deep.equal(['down', 'down']);
     // The vhost appears: it connects by itself.
     const vhost = encodeURIComponent(`${services.vhost}-missing`);
     await services.management(`/vhosts/${vhost}`, { method: 'PUT', body: {} });
@@ -433,7 +434,7 @@ describe('RabbitMQ message bus, when the broker fails', () => {
       body: { configure: '.*', write: '.*', read: '.*' },
     });
     await eventually(() => {
-      expect(buses.map((bus) => bus.status())).to.deep.equal(['down', 'up']);
+      expect(buses.map((bus) => bus.health().status)).to.deep.equal(['down', 'up']);
     });
     await services.management(`/vhosts/${vhost}`, { method: 'DELETE' });
   });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { MongoClient, type Db } from 'mongodb';
+import { makeApi } from '../helpers/api.js';
 import { makeLoad, mixedCommands, type Load } from '../helpers/command-load.js';
 import { eventually } from '../helpers/eventually.js';
 import type { RoleProcess } from '../helpers/processes.js';
@@ -208,6 +209,68 @@ describe('SIGTERM while broker or database are away', function () {
       expect(performance.now() - startedAt).to.be.lessThan(drainMs + closeMs + 2000);
     });
   }
+
+  /** From `stopping` on, until nobody answers any more. */
+  const answersWhileDraining = async (process: RoleProcess) => {
+    const api = makeApi(String((await process.ready)['url']));
+    const signalledAt = performance.now();
+    process.kill('SIGTERM');
+    await eventually(() => {
+      expect(linesSaying(process, ({ msg }) => msg === 'stopping')).to.have.length(1);
+    });
+    const ask = async () => {
+      const [ready, alive] = await Promise.all([api.get('/readyz'), api.get('/healthz')]);
+      const { draining } = (ready.body as { readiness: { draining: boolean } }).readiness;
+      return { ready: ready.status, draining, alive: alive.status };
+    };
+    const answers: Awaited<ReturnType<typeof ask>>[] = [];
+    let lastAt = signalledAt;
+    await eventually(
+      async () => {
+        const answer = await ask().catch(() => null);
+        if (answer) answers.push(answer);
+        if (answer) lastAt = performance.now();
+        expect(answer).to.equal(null);
+      },
+      { withinMs: 15_000, everyMs: 50 },
+    );
+    return { answers, forMs: lastAt - signalledAt };
+  };
+
+  it('for as long as it drains a worker says that it is not ready, and that it is alive', async () => {
+    const workers = await cutUnderLoad('broker', { HTTP_PORT: '0', WARREN_SHUTDOWN_DRAIN_MS: '2500' });
+    const drains = await Promise.all(workers.map(answersWhileDraining));
+    for (const { answers } of drains) {
+      const different = answers.filter(({ ready, draining, alive }) => ready !== 503 || !draining || alive !== 200);
+      expect(different).to.deep.equal([]);
+    }
+    // The command worker has events that it cannot publish.
+    expect(Math.max(...drains.map(({ forMs }) => forMs))).to.be.greaterThan(1500);
+    expect(await Promise.all(workers.map(({ ended }) => ended))).to.deep.equal([0, 0, 0]);
+  });
+
+  it('http takes no more commands, and answers reads and health until those in hand have their reply', async () => {
+    await proxies.broker.listen();
+    await proxies.database.listen();
+    const http = start('http', { HTTP_PORT: '0', WARREN_SHUTDOWN_DRAIN_MS: '10000' });
+    const api = makeApi(String((await http.ready)['url']));
+    const command = { type: 'user.deactivate', aggregateId: 'u-nobody', payload: {} };
+    // No command worker runs: the reply never comes.
+    const inHand = api.post('/commands?wait=4s', command);
+    await eventually(async () => {
+      expect((await api.get('/metrics')).body).to.match(/^warren_confirmed_total\{exchange="commands",.*\} 1$/m);
+    });
+    http.kill('SIGTERM');
+    await eventually(async () => {
+      const { status, body } = await api.post('/commands', command);
+      expect([status, (body as { code: string }).code]).to.deep.equal([503, 'SHUTTING_DOWN']);
+    });
+    expect((await api.get('/readyz')).status).to.equal(503);
+    expect((await api.get('/healthz')).status).to.equal(200);
+    expect((await api.get('/users/u-nobody')).status).to.equal(404);
+    expect((await inHand).status).to.equal(504);
+    expect(await http.ended).to.equal(0);
+  });
 
   it('the second signal ends a process that still drains at once', async () => {
     const [worker] = await cutUnderLoad('database', { WARREN_SHUTDOWN_DRAIN_MS: '60000' });

@@ -23,23 +23,42 @@ describe('readiness of a role', function () {
       await proxy.listen();
       urls[away] = proxy.url;
       const environment = { RABBITMQ_URL: urls.broker, MONGODB_URL: urls.store, HTTP_PORT: '0' };
-      const { url } = await (await processes.startReady(['http'], environment)).ready;
+      const { url } = await (await processes.startReady(['projection-worker', 'users'], environment)).ready;
       const api = makeApi(String(url));
-      expect((await api.get('/readyz')).status).to.equal(200);
+      const consumer = { queue: 'projections.users', dependency: null, inHand: 0 };
+      const before = await api.get('/readyz');
+      expect([before.status, before.body]).to.deep.equal([
+        200,
+        {
+          status: 'ready',
+          detail: {
+            ...{ broker: 'up', store: 'up', working: true, draining: false },
+            ...{ reason: null, blocked: false, unconfirmed: 0 },
+            consumers: [{ ...consumer, state: 'consuming' }],
+          },
+        },
+      ]);
 
       await proxy.cut({ accept: false });
       await eventually(async () => {
         const { status, body } = await api.get('/readyz');
         expect(status).to.equal(503);
         expect(body.readiness).to.include({ [away]: 'down' });
+        const state = away === 'broker' ? 'recovering' : 'consuming';
+        expect(body.readiness.consumers).to.deep.equal([{ ...consumer, state }]);
       }, patience);
       expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 0$/m);
       expect((await api.get('/healthz')).status).to.equal(200);
 
       await proxy.resume();
-      await eventually(async () => {
-        expect((await api.get('/readyz')).status).to.equal(200);
+      const after = await eventually(async () => {
+        const answer = await api.get('/readyz');
+        expect(answer.status).to.equal(200);
+        return answer.body;
       }, patience);
+      // A broker that has just come back may go again; a database is there or not.
+      expect(after.status).to.equal(away === 'broker' ? 'degraded' : 'ready');
+      expect(after.detail.consumers).to.deep.equal([{ ...consumer, state: 'consuming' }]);
       expect((await api.get('/metrics')).body).to.match(/^warren_ready(\{.*\})? 1$/m);
     });
   }

@@ -1,6 +1,17 @@
 import { expect } from 'chai';
-import type { Delivery } from '../../src/messaging/message-bus.js';
-import { ack, collectFrom, declareQueue, idOf, ids, messageTo, send, type BusOf } from './message-bus-fixtures.js';
+import type { Delivery, Outcome } from '../../src/messaging/message-bus.js';
+import { parkedQueue } from '../../src/messaging/topology.js';
+import {
+  ack,
+  collectFrom,
+  declareQueue,
+  hold,
+  idOf,
+  ids,
+  messageTo,
+  send,
+  type BusOf,
+} from './message-bus-fixtures.js';
 
 export const describeConsuming = (busTest: BusOf): void => {
   describe('consume', () => {
@@ -123,6 +134,67 @@ export const describeConsuming = (busTest: BusOf): void => {
         expect(second.ids()).to.deep.equal(rest);
       });
       expect(first.ids()).to.deep.equal(sent.slice(0, first.ids().length));
+    });
+
+    it('hold: all stays in hand, in its place; one at a time is tried, until it gets through', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const sent = ids(40);
+      await send(
+        adapter,
+        sent.map((id) => messageTo(queue, id)),
+      );
+      let isDown = true;
+      const [inVain, done]: [Delivery[][], Delivery[][]] = [[], []];
+      const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
+        (isDown ? inVain : done).push([...batch]);
+        return batch.map((): Outcome => (isDown ? hold : ack));
+      };
+      const consumer = adapter.consume(queue, handle, { prefetch: 100, batchSize: 10 });
+      await eventually(() => {
+        expect(inVain).to.have.lengthOf.at.least(4);
+        expect(consumer.health()).to.deep.equal({ queue, state: 'paused', dependency: 'store', inHand: 40 });
+      });
+      expect(consumer.isConsuming()).to.equal(true);
+      isDown = false;
+      await eventually(() => {
+        expect(done.flat().map(idOf)).to.deep.equal(sent);
+        expect(consumer.health()).to.deep.equal({ queue, state: 'consuming', dependency: null, inHand: 0 });
+      });
+      for (const probe of [...inVain.slice(1), done[0] ?? []]) expect(probe.map(idOf)).to.deep.equal(['m-1']);
+      expect(done.slice(1).map((batch) => batch.length)).to.deep.equal([10, 10, 10, 9]);
+      const counted = done.flat().filter((each) => each.retries + each.deliveryCount > 0 || each.redelivered);
+      expect(counted).to.deep.equal([]);
+    });
+
+    it('hold: as many pauses as the delivery limit has deliveries, and more, use up nothing of it', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const sent = ids(25);
+      await send(
+        adapter,
+        sent.map((id) => messageTo(queue, id)),
+      );
+      const held = new Set<string>();
+      const done: Delivery[] = [];
+      // Each of them is found to be down once: the last one is in hand for 25 pauses.
+      const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> =>
+        batch.map((delivery): Outcome => {
+          if (held.size === held.add(idOf(delivery)).size) {
+            done.push(delivery);
+            return ack;
+          }
+          return hold;
+        });
+      const parked = collectFrom(adapter, parkedQueue(queue));
+      adapter.consume(queue, handle, { prefetch: 100, batchSize: 1 });
+      await eventually(() => {
+        expect(done.map(idOf)).to.deep.equal(sent);
+      });
+      expect(done.filter((each) => each.retries + each.deliveryCount > 0 || each.redelivered)).to.deep.equal([]);
+      expect(parked.ids()).to.deep.equal([]);
     });
   });
 };

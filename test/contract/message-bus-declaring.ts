@@ -38,8 +38,22 @@ export const describeDeclaring = (busTest: BusOf): void => {
       const { adapter, newName, eventually } = busTest();
       await declareQueue(adapter, newName('q'));
       await eventually(() => {
-        expect(adapter.status()).to.equal('up');
+        expect(adapter.health().status).to.equal('up');
       });
+    });
+
+    it('says of each consumer whether it consumes', async () => {
+      const { adapter, newName } = busTest();
+      const [queue, stopped] = [newName('q'), newName('q')];
+      await declareQueue(adapter, queue);
+      await declareQueue(adapter, stopped);
+      const [consumer, other] = [collectFrom(adapter, queue).consumer, collectFrom(adapter, stopped).consumer];
+      await Promise.all([consumer.ready, other.ready]);
+      await other.stop();
+      expect(adapter.health().consumers).to.deep.equal([
+        { queue, state: 'consuming', dependency: null, inHand: 0 },
+        { queue: stopped, state: 'stopped', dependency: null, inHand: 0 },
+      ]);
     });
 
     it('binds a queue to an exchange by each of its patterns', async () => {

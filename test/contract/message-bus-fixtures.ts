@@ -17,6 +17,8 @@ import { eventually } from '../helpers/eventually.js';
 
 /** The ladder of the suite: adapters are made with these delays. */
 export const retryDelaysMs = [200, 500] as const;
+/** How much earlier a message may come back. */
+export const retryJitterPercent = 20;
 
 /** What an adapter gives to its contract suite. */
 export type OpenedMessageBus = {
@@ -104,6 +106,7 @@ export const ids = (count: number, prefix = 'm'): readonly string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
 
 export const ack: Outcome = { do: 'ack' };
+export const hold: Outcome = { do: 'hold', dependency: 'store', cause: new Error('gone') };
 
 export type Collector = {
   readonly consumer: Consumer;

@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { UnroutableError } from '../../src/errors.js';
+import { publishConfirmed } from '../../src/messaging/confirmed.js';
+import { defaultExchange } from '../../src/messaging/topology.js';
 import { collectFrom, declareQueue, ids, messageTo, send, topologyWith, type BusOf } from './message-bus-fixtures.js';
 
 export const describePublishing = (busTest: BusOf): void => {
@@ -97,6 +100,31 @@ export const describePublishing = (busTest: BusOf): void => {
       await declareQueue(adapter, queue);
       const outcomes = await adapter.publish([messageTo(newName('missing'), 'same'), messageTo(queue, 'same')]);
       expect(outcomes).to.deep.equal(['unroutable', 'confirmed']);
+    });
+
+    it('can be told to throw: an UnroutableError of the very message, once the others are confirmed', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const [queue, missing] = [newName('q'), newName('missing')];
+      await declareQueue(adapter, queue);
+      await publishConfirmed(adapter, [messageTo(queue, 'first')]);
+      const lost = messageTo(missing, 'lost');
+      const error = await publishConfirmed(adapter, [
+        messageTo(queue, 'second'),
+        lost,
+        messageTo(queue, 'third'),
+      ]).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(UnroutableError);
+      expect(error).to.include({
+        code: 'UNROUTABLE',
+        messageId: 'lost',
+        exchange: defaultExchange,
+        routingKey: missing,
+        reason: 'NO_ROUTE',
+      });
+      const collector = collectFrom(adapter, queue);
+      await eventually(() => {
+        expect(collector.ids()).to.deep.equal(['first', 'second', 'third']);
+      });
     });
 
     it('gives what reached no queue to the alternate exchange', async () => {

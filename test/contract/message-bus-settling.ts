@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { WarrenError } from '../../src/errors.js';
 import type { Delivery, Outcome } from '../../src/messaging/message-bus.js';
 import { parkedQueue } from '../../src/messaging/topology.js';
 import {
@@ -6,8 +7,10 @@ import {
   collectFrom,
   declareQueue,
   idOf,
+  ids,
   messageTo,
   retryDelaysMs,
+  retryJitterPercent,
   topologyWith,
   send,
   type BusOf,
@@ -22,6 +25,9 @@ const kept = {
   timestamp: 1_769_860_800,
   contentType: 'application/json',
 };
+/** Some milliseconds less, since the clocks of broker and test are not the same. */
+const earliestMs = (attempt: 0 | 1): number => retryDelaysMs[attempt] * (1 - retryJitterPercent / 100) - 20;
+
 const retry: Outcome = { do: 'retry', cause: new Error('not this time') };
 
 export const describeSettling = (busTest: BusOf): void => {
@@ -80,9 +86,40 @@ export const describeSettling = (busTest: BusOf): void => {
         expect(attempt.queue).to.equal(queue);
       }
       const [first = 0, second = 0, third = 0] = times;
-      // Some milliseconds less, since the clocks of broker and test are not the same
-      expect(second - first).to.be.greaterThan(retryDelaysMs[0] - 20);
-      expect(third - second).to.be.greaterThan(retryDelaysMs[1] - 20);
+      expect(second - first).to.be.greaterThan(earliestMs(0));
+      expect(third - second).to.be.greaterThan(earliestMs(1));
+    });
+
+    it('retry: those that failed together come back in their order, spread over the end of the delay', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const failedAt: number[] = [];
+      const backAt: number[] = [];
+      const collector = collectFrom(
+        adapter,
+        queue,
+        ({ retries }) => {
+          if (retries === 1) failedAt.push(performance.now());
+          if (retries === 2) backAt.push(performance.now());
+          return retries < 2 ? retry : ack;
+        },
+        { prefetch: 200, batchSize: 200 },
+      );
+      const sent = ids(100);
+      await send(
+        adapter,
+        sent.map((id) => messageTo(queue, id)),
+      );
+      await eventually(() => {
+        expect(backAt).to.have.lengthOf(100);
+      });
+      const last = collector.deliveries.filter(({ retries }) => retries === 2);
+      expect(last.map(idOf)).to.deep.equal(sent);
+      for (const [at, time] of backAt.entries()) expect(time - (failedAt[at] ?? 0)).to.be.greaterThan(earliestMs(1));
+      // By half of the jitter at the least: some of it is lost when they wait behind other batches.
+      const spreadMs = (backAt.at(-1) ?? 0) - (backAt[0] ?? 0);
+      expect(spreadMs).to.be.greaterThan((retryDelaysMs[1] * retryJitterPercent) / 200);
     });
 
     it('retry: the message says where it was published first, through every hop', async () => {
@@ -190,27 +227,81 @@ export const describeSettling = (busTest: BusOf): void => {
       }
     });
 
-    it('a handler that throws: all of its batch is retried', async () => {
+    it('a handler that throws: who throws is retried, and his neighbours are done without him', async () => {
       const { adapter, newName, eventually } = busTest();
       const queue = newName('q');
       await declareQueue(adapter, queue);
-      const deliveries: Delivery[] = [];
+      const done: Delivery[] = [];
       const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
-        deliveries.push(...batch);
-        if (batch.some(({ retries }) => retries === 0)) throw new Error('out of order');
+        if (batch.some((delivery) => idOf(delivery) === 'm-7')) throw new Error('poison');
+        done.push(...batch);
         return batch.map(() => ack);
       };
+      const sent = ids(20);
       await send(
         adapter,
-        ['a', 'b', 'c'].map((id) => messageTo(queue, id)),
+        sent.map((id) => messageTo(queue, id)),
       );
-      const consumer = adapter.consume(queue, handle, { prefetch: 10, batchSize: 10 });
+      const consumer = adapter.consume(queue, handle, { prefetch: 50, batchSize: 50 });
+      const parked = collectFrom(adapter, parkedQueue(queue));
       await eventually(() => {
-        const again = deliveries.filter(({ retries }) => retries === 1);
-        expect(again.map(idOf)).to.have.members(['a', 'b', 'c']);
+        expect(parked.ids()).to.deep.equal(['m-7']);
       });
+      expect(parked.deliveries[0]?.properties.headers).to.include({
+        'parked-reason': 'RETRIES_EXHAUSTED',
+        'parked-error': 'poison',
+      });
+      expect(done.map(idOf)).to.deep.equal(sent.filter((id) => id !== 'm-7'));
+      expect(done.filter(({ retries }) => retries > 0)).to.deep.equal([]);
       expect(consumer.isConsuming()).to.equal(true);
-      expect(deliveries).to.have.lengthOf(6);
+    });
+
+    it('a handler that throws that a dependency is down: all of its batch is on hold', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const batches: (readonly Delivery[])[] = [];
+      const handle = async (batch: readonly Delivery[]): Promise<readonly Outcome[]> => {
+        batches.push(batch);
+        if (batches.length < 3) throw new WarrenError('STORE_UNAVAILABLE', 'gone');
+        return batch.map(() => ack);
+      };
+      const sent = ids(5);
+      await send(
+        adapter,
+        sent.map((id) => messageTo(queue, id)),
+      );
+      adapter.consume(queue, handle, { prefetch: 10, batchSize: 10 });
+      await eventually(() => {
+        expect(batches.slice(2).flat().map(idOf)).to.deep.equal(sent);
+      });
+      expect(batches.flat().filter(({ retries, redelivered }) => retries > 0 || redelivered)).to.deep.equal([]);
+    });
+
+    it('what cannot be parked now stays in hand, is not handled again, and is parked once it can be', async () => {
+      const { adapter, newName, eventually } = busTest();
+      const queue = newName('q');
+      const all = topologyWith([queue]);
+      await adapter.declare({ ...all, queues: all.queues.filter(({ name }) => name !== parkedQueue(queue)) });
+      const collector = collectFrom(adapter, queue, (delivery) =>
+        idOf(delivery) === 'bad' ? { do: 'park', reason: 'SCHEMA', cause: new Error('no') } : ack,
+      );
+      await send(adapter, [messageTo(queue, 'bad'), messageTo(queue, 'good')]);
+      await eventually(() => {
+        expect(collector.consumer.health()).to.include({ state: 'paused', dependency: 'broker' });
+      });
+      await adapter.declare(all);
+      const parked = collectFrom(adapter, parkedQueue(queue));
+      await eventually(() => {
+        expect(parked.ids()).to.deep.equal(['bad']);
+        expect(collector.consumer.health()).to.deep.equal({ queue, state: 'consuming', dependency: null, inHand: 0 });
+      });
+      await send(adapter, [messageTo(queue, 'marker')]);
+      await eventually(() => {
+        expect(collector.ids()).to.include('marker');
+      });
+      expect(collector.ids()).to.deep.equal(['bad', 'good', 'marker']);
+      expect(collector.deliveries.filter(({ redelivered }) => redelivered)).to.deep.equal([]);
     });
 
     it('counts no attempts that a sender only claims', async () => {

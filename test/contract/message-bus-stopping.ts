@@ -1,5 +1,15 @@
 import { expect } from 'chai';
-import { ack, collectFrom, declareQueue, ids, messageTo, send, type BusOf } from './message-bus-fixtures.js';
+import {
+  ack,
+  collectFrom,
+  declareQueue,
+  hold,
+  idOf,
+  ids,
+  messageTo,
+  send,
+  type BusOf,
+} from './message-bus-fixtures.js';
 
 export const describeStopping = (busTest: BusOf): void => {
   describe('stop and close', () => {
@@ -74,6 +84,51 @@ export const describeStopping = (busTest: BusOf): void => {
         expect(second.ids()).to.include('marker');
       });
       expect(first.ids().length + second.ids().length).to.equal(301);
+    });
+
+    it('stop hands back what is on hold, with what waits behind it, and nothing that is done', async () => {
+      const { adapter, peer, newName, newGate, eventually } = busTest();
+      const queue = newName('q');
+      await declareQueue(adapter, queue);
+      const gate = newGate();
+      const isHeld = (id: string): boolean => id === 'm-2' || id === 'm-30';
+      const done: string[] = [];
+      const first = collectFrom(
+        adapter,
+        queue,
+        async (delivery) => {
+          const id = idOf(delivery);
+          if (id === 'first') await gate.opened;
+          if (isHeld(id)) return hold;
+          done.push(id);
+          return ack;
+        },
+        { prefetch: 200, batchSize: 60 },
+      );
+      await send(adapter, [messageTo(queue, 'first')]);
+      await eventually(() => {
+        expect(first.ids()).to.deep.equal(['first']);
+      });
+      const sent = ids(100);
+      await send(
+        adapter,
+        sent.map((id) => messageTo(queue, id)),
+      );
+      await eventually(() => {
+        expect(first.consumer.health().inHand).to.equal(101);
+      });
+      gate.open();
+      await eventually(() => {
+        expect(first.consumer.health()).to.include({ state: 'paused', inHand: 42 });
+      });
+      await first.consumer.stop();
+      const second = collectFrom(peer, queue);
+      await send(adapter, [messageTo(queue, 'marker')]);
+      await eventually(() => {
+        expect(second.ids()).to.include.members(['marker', 'm-2', 'm-30']);
+      });
+      expect([...done, ...second.ids()]).to.have.members(['first', ...sent, 'marker']);
+      expect(second.deliveries.filter(({ retries }) => retries > 0)).to.deep.equal([]);
     });
 
     it('stop loses no acknowledgement of many', async () => {

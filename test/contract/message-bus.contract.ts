@@ -4,6 +4,7 @@ import { makeBusTest, type OpenedMessageBus } from './message-bus-fixtures.js';
 import { describeListening } from './message-bus-listening.js';
 import { describePublishing } from './message-bus-publishing.js';
 import { describeRequests } from './message-bus-requests.js';
+import { describeSessions } from './message-bus-sessions.js';
 import { describeSettling } from './message-bus-settling.js';
 import { describeStopping } from './message-bus-stopping.js';
 
@@ -27,5 +28,6 @@ export const messageBusContract = (name: string, open: () => Promise<OpenedMessa
     describeStopping(() => test);
     describeRequests(() => test);
     describeListening(() => test);
+    describeSessions(() => test);
   });
 };

@@ -2,10 +2,10 @@ import { makeLogger } from '../../src/logger.js';
 import { makeMemoryMessageBus } from '../../src/messaging/memory-message-bus.js';
 import { makeRabbitmqMessageBus } from '../../src/messaging/rabbitmq/rabbitmq-message-bus.js';
 import { useServices } from '../helpers/services.js';
-import { retryDelaysMs } from './message-bus-fixtures.js';
+import { retryDelaysMs, retryJitterPercent } from './message-bus-fixtures.js';
 import { messageBusContract } from './message-bus.contract.js';
 
-const dependencies = { retryDelaysMs, log: makeLogger('fatal'), now: () => new Date() };
+const dependencies = { retryDelaysMs, retryJitterPercent, log: makeLogger('fatal'), now: () => new Date() };
 
 messageBusContract('memory', async () => {
   const adapter = makeMemoryMessageBus(dependencies);

@@ -43,8 +43,15 @@ export const makeNoopMessageBus = (): MessageBus => ({
   publish: async (messages) => messages.map(() => 'confirmed'),
   reply: doNothing,
   request: async () => Buffer.alloc(0),
-  consume: () => ({ ready: Promise.resolve(), isConsuming: () => false, stop: doNothing }),
+  consume: (queue) => ({
+    ready: Promise.resolve(),
+    isConsuming: () => false,
+    health: () => ({ queue, state: 'stopped', dependency: null, inHand: 0 }),
+    stop: doNothing,
+  }),
   listen: () => ({ stop: doNothing }),
-  status: () => 'down',
+  openQueue: async () => ({ count: 0, next: async () => [], ack: doNothing, rewind: doNothing, close: doNothing }),
+  countOf: async () => null,
+  health: () => ({ status: 'down', reason: null, blocked: false, unconfirmed: 0, consumers: [] }),
   close: doNothing,
 });

@@ -50,6 +50,27 @@ export const describeReadStoreWriters = (opened: StoreOf): void => {
     });
   });
 
+  describe('deletes', () => {
+    it('take away what they name and nothing else, with the documents of their batch or not at all', async () => {
+      const { adapter, peer } = opened();
+      await adapter.prepare('others', []);
+      await store(adapter, { _id: 'a' }, { _id: '$b/.', n: 1 }, { _id: 'c', version: 1 });
+      await adapter.write({ documents: [{ ...put({ _id: 'a' }), collection: 'others' }] });
+      const deletes = [
+        { collection: things, id: 'a' },
+        { collection: things, id: '$b/.' },
+        { collection: things, id: 'absent' },
+      ];
+      expect(await adapter.write({ documents: [put({ _id: 'c', version: 2 }, 7)], deletes })).to.equal('stale');
+      expect((await adapter.read(things, ['a', '$b/.', 'c'])).size).to.equal(3);
+      expect(await adapter.write({ documents: [put({ _id: 'c', version: 2 }, 1)], deletes })).to.equal('written');
+      expect([...(await peer.read(things, ['a', '$b/.', 'c'])).values()]).to.deep.equal([{ _id: 'c', version: 2 }]);
+      expect((await peer.read('others', ['a'])).size).to.equal(1);
+      expect(await adapter.write({ documents: [], deletes: [{ collection: things, id: 'c' }] })).to.equal('written');
+      expect((await peer.read(things, ['c'])).size).to.equal(0);
+    });
+  });
+
   describe('checkpoints', () => {
     it('move on only from the position that is expected', async () => {
       const { adapter, peer } = opened();

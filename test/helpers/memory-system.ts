@@ -5,6 +5,7 @@ import { makeMemoryEventStore } from '../../src/event-store/memory-event-store.j
 import { makeMemoryMessageBus } from '../../src/messaging/memory-message-bus.js';
 import { eventMessage } from '../../src/messaging/event-message.js';
 import type { Delivery, MessageBus, Outcome } from '../../src/messaging/message-bus.js';
+import { silentMetrics } from '../../src/messaging/messaging-metrics.js';
 import { makeMemoryReadStore } from '../../src/read-store/memory-read-store.js';
 import type { ReadStore } from '../../src/read-store/read-store.js';
 import type { Telemetry } from '../../src/telemetry.js';
@@ -20,9 +21,9 @@ const silentTelemetry: Telemetry = {
   eventsRelayed: count,
   eventsApplied: count,
   eventsHealed: count,
-  settled: count,
-  parked: count,
-  reconnected: count,
+  messaging: silentMetrics,
+  watchBus: count,
+  watchParked: count,
   unknownOutcomeResolved: count,
   ready: count,
   expose: async () => ({ contentType: '', body: '' }),
@@ -87,7 +88,7 @@ export const makeRecorder = (eventStore: EventStore) => {
 /** A delivery of an event, as a queue bound to exchange `events` brings it. */
 export const deliveryOf = (event: RecordedEvent, storeId: string, queue = 'q'): Delivery => {
   const { exchange, routingKey, body, properties } = eventMessage(event, storeId);
-  return { queue, exchange, routingKey, body, properties, redelivered: false, retries: 0 };
+  return { queue, exchange, routingKey, body, properties, redelivered: false, retries: 0, deliveryCount: 0 };
 };
 
 /** The bus as a worker sees it whose batches a test hands over itself, to see the outcomes. */
@@ -104,7 +105,8 @@ export const makeHandOverBus = (): {
       consume: (queue, handler) => {
         queues.push(queue);
         handle = handler;
-        return { ready: Promise.resolve(), isConsuming: () => true, stop: async () => undefined };
+        const health = () => ({ queue, state: 'consuming', dependency: null, inHand: 0 }) as const;
+        return { ready: Promise.resolve(), isConsuming: () => true, health, stop: async () => undefined };
       },
     },
     handOver: async (batch) => {
@@ -114,12 +116,14 @@ export const makeHandOverBus = (): {
   };
 };
 
-/** `ack`, `retry: <why>`, `park <reason>`, `giveBack`. */
+/** `ack`, `retry: <why>`, `hold <dependency>`, `park <reason>`, `giveBack`. */
 export const outcomeInShort = (outcome: Outcome): string => {
   switch (outcome.do) {
     case 'ack':
     case 'giveBack':
       return outcome.do;
+    case 'hold':
+      return `hold ${outcome.dependency}`;
     case 'retry':
       return `retry: ${outcome.cause.message}`;
     case 'park':

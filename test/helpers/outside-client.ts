@@ -10,11 +10,20 @@ export type OutsideMessage = {
   readonly headers: Readonly<Record<string, unknown>>;
 };
 
+const bodyOf = ({ content }: { readonly content: Buffer }): Pick<OutsideMessage, 'text' | 'body'> => {
+  const text = content.toString('utf8');
+  try {
+    return { text, body: JSON.parse(text) as Record<string, unknown> };
+  } catch {
+    return { text, body: {} };
+  }
+};
+
 /**
  * A client that is no code of the system: posts through RabbitMQ's management API (what its page does), reads with bare
  * amqplib from queues of its own.
  */
-export const makeOutsideClient = (services: UsedServices) => {
+export const makeOutsideClient = (services: Pick<UsedServices, 'rabbitmqUrl' | 'management'>) => {
   const publish = async (
     routingKey: string,
     payload: string,
@@ -45,11 +54,9 @@ export const makeOutsideClient = (services: UsedServices) => {
     const messages: OutsideMessage[] = [];
     await channel.consume(queue, (message) => {
       if (!message) return;
-      const text = message.content.toString('utf8');
       messages.push({
         routingKey: message.fields.routingKey,
-        text,
-        body: text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {},
+        ...bodyOf(message),
         properties: message.properties as unknown as Record<string, unknown>,
         headers: message.properties.headers ?? {},
       });
@@ -69,8 +76,7 @@ export const makeOutsideClient = (services: UsedServices) => {
         if (message === false) return messages;
         messages.push({
           routingKey: message.fields.routingKey,
-          text: message.content.toString('utf8'),
-          body: {},
+          ...bodyOf(message),
           properties: message.properties as unknown as Record<string, unknown>,
           headers: message.properties.headers ?? {},
         });

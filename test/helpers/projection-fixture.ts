@@ -47,6 +47,8 @@ export const makeApplierFixture = <P extends KeyedProjection | OrderedProjection
       eventTypes: userEvents,
       currentOf: (stored) => [stored],
       onHealed: (count) => healed.push(count),
+      now: system.now,
+      log: system.log,
     });
   };
   const seenBy = async (id: string): Promise<unknown> =>

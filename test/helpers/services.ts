@@ -22,6 +22,8 @@ import { managementRequest, versionsOf, type Services } from '../../scripts/serv
 export type UsedServices = {
   readonly rabbitmqUrl: string;
   readonly mongodbUrl: string;
+  /** With its login. */
+  readonly managementUrl: string;
   readonly vhost: string;
   readonly database: string;
   /** The environment that a role needs to use these: RABBITMQ_URL and MONGODB_URL. */
@@ -56,7 +58,7 @@ export const stopServices = async (): Promise<void> => {
 };
 
 /** Several hosts are no URL that `new URL` takes, so the path is replaced in the text. */
-const withPath = (url: string, path: string): string =>
+export const withPath = (url: string, path: string): string =>
   url.replace(/^([a-z+]+:\/\/[^/?]*)(?:\/[^?]*)?/, (_, start: string) => `${start}/${encodeURIComponent(path)}`);
 
 /** A user logs in at the database of the URL unless it says otherwise: that has to stay when the database changes. */
@@ -68,6 +70,18 @@ const withDatabase = (url: string, database: string): string => {
 };
 
 type QueueInfo = { readonly name: string };
+
+/** A new, empty vhost that the user of the URL may do all in. Gives its name. */
+export const makeVhost = async (managementUrl: string): Promise<string> => {
+  const name = `test_${process.pid.toString(36)}_${randomBytes(5).toString('hex')}`;
+  await managementRequest(managementUrl, `/vhosts/${name}`, { method: 'PUT', body: {} });
+  const user = decodeURIComponent(new URL(managementUrl).username);
+  await managementRequest(managementUrl, `/permissions/${name}/${encodeURIComponent(user)}`, {
+    method: 'PUT',
+    body: { configure: '.*', write: '.*', read: '.*' },
+  });
+  return name;
+};
 
 /** RabbitMQ 3.10 may crash when quorum queues that hold messages are deleted: they are purged first. */
 const dropVhost = async (managementUrl: string, vhost: string): Promise<void> => {
@@ -101,19 +115,14 @@ export const useServices = (): UsedServices => {
 
   before(async function () {
     const services = await resolveOnce();
-    const name = `test_${process.pid.toString(36)}_${randomBytes(5).toString('hex')}`;
     const { managementUrl } = services;
-    await managementRequest(managementUrl, `/vhosts/${name}`, { method: 'PUT', body: {} });
-    const user = decodeURIComponent(new URL(managementUrl).username);
-    await managementRequest(managementUrl, `/permissions/${name}/${encodeURIComponent(user)}`, {
-      method: 'PUT',
-      body: { configure: '.*', write: '.*', read: '.*' },
-    });
+    const name = await makeVhost(managementUrl);
     const rabbitmqUrl = withPath(services.rabbitmqUrl, name);
     const mongodbUrl = withDatabase(services.mongodbUrl, name);
     current = {
       rabbitmqUrl,
       mongodbUrl,
+      managementUrl,
       vhost: name,
       database: name,
       environment: { RABBITMQ_URL: rabbitmqUrl, MONGODB_URL: mongodbUrl },
@@ -134,6 +143,9 @@ export const useServices = (): UsedServices => {
     },
     get mongodbUrl() {
       return get().mongodbUrl;
+    },
+    get managementUrl() {
+      return get().managementUrl;
     },
     get vhost() {
       return get().vhost;

@@ -80,7 +80,10 @@ export const sumOfVersions = async (db: Db, collection: string): Promise<number>
   (await db.collection(collection).find().toArray()).reduce((sum, { version }) => sum + (version as number), 0);
 
 /** Names of the system's queues that hold a message; `events.unrouted` has those that nobody is bound to. */
-export const queuesWithMessages = async ({ management, rabbitmqUrl }: UsedServices): Promise<readonly string[]> => {
+export const queuesWithMessages = async ({
+  management,
+  rabbitmqUrl,
+}: Pick<UsedServices, 'management' | 'rabbitmqUrl'>): Promise<readonly string[]> => {
   const queues = (await management('/queues/%vhost?columns=name')) as readonly { readonly name: string }[];
   const connection = await connect(rabbitmqUrl);
   try {

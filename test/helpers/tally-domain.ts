@@ -54,6 +54,7 @@ export const tallyDomain: Domain = defineDomain({
     'tally.taken': { schema: amount, schemaVersion: 1 },
     'tally.cleared': { schema: nothing, schemaVersion: 1 },
   },
+  unconsumed: ['tally.added', 'tally.taken', 'tally.cleared'],
   decider,
   projections: [],
   notifications: [],

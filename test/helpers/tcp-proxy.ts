@@ -21,9 +21,10 @@ export type TcpProxy = {
   slow(latencyMs: number): void;
   /**
    * Connections stay and new ones are accepted, but bytes going this way (none: both ways) are lost, and so is the end
-   * of a connection: as if a cable were pulled.
+   * of a connection: as if a cable were pulled. With `existing` only those that are open now: as if a firewall had
+   * forgotten them.
    */
-  halfOpen(way?: Way): void;
+  halfOpen(way?: Way, options?: { readonly existing?: boolean }): void;
   /** Ends `slow` and `halfOpen`; a connection that lost something is reset, since the rest of it would make no sense. */
   heal(): void;
   close(): Promise<void>;
@@ -86,17 +87,19 @@ const viaPort = (url: string, port: number) => {
 export const makeTcpProxy = async (serverUrl: string): Promise<TcpProxy> => {
   const port = await reservePort();
   const target = viaPort(serverUrl, port);
-  const sockets = new Set<Socket>();
+  /** Where the bytes go that come from a socket. */
+  const sockets = new Map<Socket, Way>();
+  const silent = new Set<Socket>();
   const broken = new Set<Socket>();
   const lost = new Set<Way>();
   let latencyMs = 0;
   let server: Server | null = null;
 
   const forward = (from: Socket, to: Socket, way: Way): void => {
-    sockets.add(from);
+    sockets.set(from, way);
     from.setNoDelay(true);
     const isLost = (): boolean => {
-      if (!lost.has(way)) return false;
+      if (!lost.has(way) && !silent.has(from)) return false;
       broken.add(from).add(to);
       return true;
     };
@@ -146,7 +149,7 @@ export const makeTcpProxy = async (serverUrl: string): Promise<TcpProxy> => {
     const ending = goOn ? null : server;
     if (!goOn) server = null;
     const done = ending ? closed(ending) : Promise.resolve();
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets.keys()) socket.resetAndDestroy();
     await done;
   };
 
@@ -158,12 +161,15 @@ export const makeTcpProxy = async (serverUrl: string): Promise<TcpProxy> => {
     slow: (ms) => {
       latencyMs = ms;
     },
-    halfOpen: (way) => {
-      for (const each of way ? [way] : (['to-server', 'to-client'] as const)) lost.add(each);
+    halfOpen: (way, { existing = false } = {}) => {
+      const ways = way ? [way] : (['to-server', 'to-client'] as const);
+      if (!existing) for (const each of ways) lost.add(each);
+      else for (const [socket, its] of sockets) if (ways.includes(its)) silent.add(socket);
     },
     heal: () => {
       latencyMs = 0;
       lost.clear();
+      silent.clear();
       for (const socket of broken) socket.resetAndDestroy();
       broken.clear();
     },

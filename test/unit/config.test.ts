@@ -41,7 +41,7 @@ describe('configuration', () => {
   });
 
   it('is embedded and complete with nothing set', () => {
-    expect(load()).to.deep.equal({ ...defaults, mode: { kind: 'embedded' }, httpPortGiven: false });
+    expect(load()).to.deep.equal({ ...defaults, rabbitmq: {}, mode: { kind: 'embedded' }, httpPortGiven: false });
   });
 
   it('can be set from the environment, each key by its own name', () => {
@@ -62,9 +62,15 @@ describe('configuration', () => {
       ['WARREN_RELAY_EVERY_MS', '7', 7, 'relay', 'everyMs'],
       ['WARREN_RELAY_OLDER_THAN_MS', '7', 7, 'relay', 'olderThanMs'],
       ['WARREN_MESSAGING_RETRY_DELAYS_MS', '10, 20', [10, 20], 'messaging', 'retryDelaysMs'],
+      ['WARREN_MESSAGING_RETRY_JITTER_PERCENT', '7', 7, 'messaging', 'retryJitterPercent'],
       ['WARREN_MESSAGING_DELIVERY_LIMIT', '7', 7, 'messaging', 'deliveryLimit'],
       ['WARREN_MESSAGING_PUBLISH_TIMEOUT_MS', '7', 7, 'messaging', 'publishTimeoutMs'],
       ['WARREN_MESSAGING_HEARTBEAT_SECONDS', '7', 7, 'messaging', 'heartbeatSeconds'],
+      ['WARREN_MESSAGING_PROBE_EVERY_MS', '7', 7, 'messaging', 'probeEveryMs'],
+      ['WARREN_MESSAGING_MAX_UNCONFIRMED', '7', 7, 'messaging', 'maxUnconfirmed'],
+      ['WARREN_MESSAGING_MAX_QUEUED', '7', 7, 'messaging', 'maxQueued'],
+      ['WARREN_HEALTH_STALL_MS', '7', 7, 'health', 'stallMs'],
+      ['WARREN_HEALTH_HANDLER_STUCK_MS', '7', 7, 'health', 'handlerStuckMs'],
       ['WARREN_SHUTDOWN_DRAIN_MS', '7', 7, 'shutdown', 'drainMs'],
     ];
     for (const [name, text, value, section, key] of places) {
@@ -75,6 +81,29 @@ describe('configuration', () => {
       Object.keys(inner).map((key) => `${section}.${key}`),
     );
     expect(places.map(([, , , section, key]) => `${section}.${key}`)).to.have.members(keys);
+  });
+
+  it('takes what the connection to the broker needs beside its URL', () => {
+    const given = {
+      WARREN_RABBITMQ_MANAGEMENT_URL: 'http://guest:guest@h1:15672',
+      WARREN_RABBITMQ_CA_FILE: 'ca.pem',
+      WARREN_RABBITMQ_CERT_FILE: 'cert.pem',
+      WARREN_RABBITMQ_KEY_FILE: 'key.pem',
+      WARREN_RABBITMQ_PASSPHRASE: 'secret',
+      WARREN_RABBITMQ_SERVER_NAME: 'broker.example.org',
+    };
+    const [managementUrl, caFile, certFile, keyFile, passphrase, serverName] = Object.values(given);
+    expect(load({ ...urls, ...given }).rabbitmq).to.deep.equal({
+      managementUrl,
+      caFile,
+      certFile,
+      keyFile,
+      passphrase,
+      serverName,
+    });
+    expect(problemsOf({ ...urls, WARREN_RABBITMQ_MANAGEMENT_URL: 'h1:15672' })[0]).to.match(
+      /^rabbitmq.managementUrl \(WARREN_RABBITMQ_MANAGEMENT_URL\): must be http/,
+    );
   });
 
   it('knows that a port was given', () => {

@@ -16,9 +16,14 @@ export type ChannelLoopDeps<Opened extends Channel> = {
 };
 
 export type ChannelLoop = {
+  /** The open channel is given up, whether the broker answers or not, and another one opened. */
+  reopen(): void;
   /** No new channel; the open one is closed and what it has buffered is sent first. */
   close(): Promise<void>;
 };
+
+/** A channel that lives shorter does not work: to open it again at once would go on and on, ten times a second. */
+const shortLifeMs = 5000;
 
 /**
  * Keeps one channel open: an error closes a channel while its connection stays, so a channel has a loop of its own.
@@ -28,7 +33,10 @@ export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened
   const closing = new AbortController();
   const isClosing = (): boolean => closing.signal.aborted;
   let current: Opened | null = null;
+  /** The reason that was logged last, and is not logged again until a channel was of use. */
+  let said = '';
 
+  /** Opens and stays until the channel ends. True: it was of use. */
   const serve = async (model: ChannelModel): Promise<boolean> => {
     const channel = await deps.open(model);
     const errors: Error[] = [];
@@ -54,22 +62,24 @@ export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened
       await closeQuietly(channel);
       throw errors.at(-1) ?? error;
     }
+    const startedAt = performance.now();
     await gone;
     const reason = errors.at(-1)?.message;
-    // Without an error it was the connection, which says so itself.
-    if (reason !== undefined && !isClosing()) deps.log.warn({ reason }, 'channel lost, opening it again');
-    return true;
+    const wasUseful = performance.now() - startedAt >= shortLifeMs;
+    // Without an error it was the connection, which says so itself, or we.
+    if (reason === undefined) return true;
+    if (!isClosing() && reason !== said) deps.log.warn({ reason }, 'channel lost, opening it again');
+    said = wasUseful ? '' : reason;
+    return wasUseful;
   };
 
   const run = async (): Promise<void> => {
     let failures = 0;
-    let said = '';
     while (!isClosing()) {
       const model = await deps.connection.up();
       if (!model) return;
       try {
         failures = (await serve(model)) ? 0 : failures + 1;
-        said = '';
       } catch (error) {
         failures += 1;
         const reason = asError(error).message;
@@ -82,6 +92,9 @@ export const keepChannel = <Opened extends Channel>(deps: ChannelLoopDeps<Opened
   void run();
 
   return {
+    reopen: () => {
+      if (current) void closeQuietly(current);
+    },
     close: async () => {
       closing.abort();
       if (current) await closeQuietly(current);

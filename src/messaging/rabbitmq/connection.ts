@@ -1,18 +1,23 @@
-import { connect, type ChannelModel } from 'amqplib';
+import type { ChannelModel } from 'amqplib';
 import { hostname } from 'node:os';
-import { asError, hasCode } from '../../errors.js';
+import { asError } from '../../errors.js';
 import type { Logger } from '../../logger.js';
 import { pause } from './back-off.js';
 import type { BrokerHost } from './broker-url.js';
 import { closeQuietly } from './closing.js';
-import { corkWrites } from './cork.js';
+import type { Connect, OpenConnection } from './connect.js';
 import type { Outage } from './outage.js';
+import { explain, type Trouble } from './trouble.js';
 
 /** One connection that comes back by itself. */
 export type BrokerConnection = {
   /** The open connection, now or when there is one; null once this is closed. */
   up(): Promise<ChannelModel | null>;
   isUp(): boolean;
+  /** Milliseconds since 1970 since when it is up; null: it is not. */
+  upSince(): number | null;
+  /** Why it is not up; null: it is, or nothing was tried yet. `refused` once each host was asked. */
+  trouble(): Trouble | null;
   /** Has the broker stopped reading from us (memory or disk alarm)? */
   isBlocked(): boolean;
   /** Milliseconds since 1970 of the last time it came back; null: never lost. */
@@ -24,8 +29,7 @@ export type BrokerConnection = {
 
 export type ConnectionDeps = {
   readonly hosts: readonly BrokerHost[];
-  readonly purpose: string;
-  readonly role: string;
+  readonly connect: Connect;
   readonly log: Logger;
   /** The same for all connections of the process. */
   readonly outage: Outage;
@@ -33,111 +37,90 @@ export type ConnectionDeps = {
   /** Runs on each new connection before anybody else may use it. */
   readonly setUp: (model: ChannelModel) => Promise<void>;
   readonly onReconnect: () => void;
+  readonly onBlocked: (blocked: boolean) => void;
 };
-
-const connectTimeoutMs = 10_000;
 
 /** `warren/<role>@<host>#<pid>`: who is it, on the management page and in MongoDB's list of connections. */
 export const clientName = (role: string): string => `warren/${role}@${hostname()}#${process.pid}`;
 
-/** What a person can mend, in words: amqplib shows a refused vhost only as the frame that it did not expect. */
-const explain = (error: Error, host: BrokerHost): string => {
-  if (/ACCESS.REFUSED/.test(error.message)) return 'the broker refuses user or password';
-  if (error.message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose')) {
-    return `the broker has no vhost ${host.vhost}, or the user may not use it`;
-  }
-  // The error of several tried addresses has no text of its own.
-  return error.message === '' ? ((error as NodeJS.ErrnoException).code ?? error.name) : error.message;
-};
-
+/** The supervised loop: connect, set up, serve until the end, next host, back off after a round of them. */
 export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
-  const { hosts, purpose, outage, now } = deps;
-  const log = deps.log.child({ connection: purpose });
+  const { hosts, log, outage, now } = deps;
   const closing = new AbortController();
   const isClosing = (): boolean => closing.signal.aborted;
   const waiters = new Set<(model: ChannelModel | null) => void>();
   const unblockedListeners = new Set<() => void>();
-  let current: ChannelModel | null = null;
-  let blocked = false;
+  /** From connected to gone; `current` while it is in service. */
+  let opened: OpenConnection | null = null;
+  let current: OpenConnection | null = null;
+  let blockedBy: string | null = null;
+  let upSince: number | null = null;
   let wasUp = false;
   let reconnectedAt: number | null = null;
+  /** What the last tries of one round met. */
+  let troubles: readonly Trouble[] = [];
 
   const say = (host: BrokerHost, error: Error): void => {
-    const reason = explain(error, host);
-    if (!outage.isNews(reason)) return;
-    const entry = { host: host.name, reason };
-    if (hasCode(error, 'TOPOLOGY')) log.error(entry, 'broker topology differs, waiting for it to be mended');
-    else log.warn(entry, `waiting for RabbitMQ at ${host.name}: ${reason}`);
+    if (isClosing()) return;
+    const trouble = explain(error, host);
+    troubles = [...troubles, trouble].slice(-hosts.length);
+    if (!outage.isNews(trouble.text)) return;
+    log.warn({ host: host.name, reason: trouble.text }, `waiting for RabbitMQ at ${host.name}: ${trouble.text}`);
   };
 
-  const listen = (model: ChannelModel, host: BrokerHost): Promise<Error> =>
-    new Promise((gone) => {
-      const errors: Error[] = [];
-      // Without an error listener the process dies; `close` follows each error that ends the connection.
-      model.on('error', (error: Error) => {
-        errors.push(error);
-      });
-      model.on('handler-error', (error: Error) => {
-        log.error({ err: error }, 'a connection listener failed');
-      });
-      model.on('close', (error?: Error) => {
-        gone(errors.at(-1) ?? error ?? new Error('connection closed'));
-      });
-      model.on('blocked', (reason: string) => {
-        if (current === model) blocked = true;
-        log.warn({ host: host.name, reason }, 'RabbitMQ does not take messages for now, waiting');
-      });
-      model.on('unblocked', () => {
-        if (current === model) blocked = false;
-        log.info({ host: host.name }, 'RabbitMQ takes messages again');
-        for (const listener of unblockedListeners) listener();
-      });
-    });
+  /** The broker says it of a connection, so it ends with that one; the next is told again when it publishes. */
+  const setBlocked = (host: BrokerHost, reason: string | null): void => {
+    if (reason === blockedBy) return;
+    const was = blockedBy !== null;
+    blockedBy = reason;
+    if (was !== (reason !== null)) deps.onBlocked(reason !== null);
+    if (reason !== null) {
+      log.warn({ host: host.name, reason }, 'RabbitMQ does not take messages for now, waiting');
+      return;
+    }
+    if (opened) log.info({ host: host.name }, 'RabbitMQ takes messages again');
+    for (const listener of unblockedListeners) listener();
+  };
 
-  const announce = (model: ChannelModel, host: BrokerHost): void => {
-    current = model;
+  const announce = (open: OpenConnection, host: BrokerHost): void => {
+    current = open;
+    troubles = [];
     outage.end();
+    upSince = now().getTime();
     if (wasUp) {
-      reconnectedAt = now().getTime();
+      reconnectedAt = upSince;
       deps.onReconnect();
     }
     wasUp = true;
     log.info({ host: host.name }, 'connected to RabbitMQ');
-    for (const waiter of waiters) waiter(model);
+    for (const waiter of waiters) waiter(open.model);
     waiters.clear();
   };
 
   /** Connects and stays until the connection ends. True: it was in service. */
   const serve = async (host: BrokerHost): Promise<boolean> => {
     let inService = false;
+    let open: OpenConnection | null = null;
     try {
-      const model = await connect(host.url, {
-        timeout: connectTimeoutMs,
-        noDelay: true,
-        keepAlive: true,
-        clientProperties: { connection_name: `${clientName(deps.role)}/${purpose}` },
+      open = await deps.connect(host, closing.signal, (reason) => {
+        setBlocked(host, reason);
       });
-      const gone = listen(model, host);
-      corkWrites(model);
-      try {
-        await deps.setUp(model);
-      } catch (error) {
-        await closeQuietly(model);
-        throw error;
+      opened = open;
+      // `close` may have come while nobody had it, or while it was set up.
+      if (!isClosing()) await deps.setUp(open.model);
+      if (isClosing()) await closeQuietly(open.model);
+      else {
+        announce(open, host);
+        inService = true;
+        say(host, await open.gone);
       }
-      if (isClosing()) {
-        await closeQuietly(model);
-        return false;
-      }
-      announce(model, host);
-      inService = true;
-      const reason = await gone;
-      current = null;
-      blocked = false;
-      if (!isClosing()) say(host, reason);
     } catch (error) {
-      if (!isClosing()) say(host, asError(error));
+      say(host, asError(error));
+      if (open) await closeQuietly(open.model);
     }
+    // In this order: whoever hears that it is unblocked must not find it in service.
+    [opened, current, upSince] = [null, null, null];
+    setBlocked(host, null);
     return inService;
   };
 
@@ -155,22 +138,33 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
   };
   const running = run();
 
+  const trouble = (): Trouble | null => {
+    const last = troubles.at(-1);
+    if (current || !last) return null;
+    const refusal = troubles.length === hosts.length ? troubles.find(({ refused }) => refused) : undefined;
+    return refusal ?? { text: last.text, refused: false };
+  };
+
   return {
     up: () => {
-      if (isClosing() || current) return Promise.resolve(current);
+      if (isClosing() || current) return Promise.resolve(current?.model ?? null);
       return new Promise((resolve) => waiters.add(resolve));
     },
     isUp: () => current !== null,
-    isBlocked: () => blocked,
+    upSince: () => upSince,
+    trouble,
+    isBlocked: () => blockedBy !== null,
     reconnectedAt: () => reconnectedAt,
     onUnblocked: (listener) => unblockedListeners.add(listener),
     close: async () => {
-      const model = current;
+      const open = current;
       current = null;
       closing.abort();
       for (const waiter of waiters) waiter(null);
       waiters.clear();
-      if (model) await closeQuietly(model);
+      if (open) await closeQuietly(open.model);
+      // It has said goodbye, or nobody listens there; one that is being set up is in nobody's hand.
+      opened?.destroy(new Error('closed'));
       await running;
     },
   };

@@ -1,13 +1,15 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from '../../logger.js';
-import { makeBatchLoop } from '../batch-loop.js';
-import { makeHandleBatch } from '../handle-batch.js';
-import type { BatchHandler, Consumer, ConsumeOptions, OutgoingMessage } from '../message-bus.js';
+import { makeConsumeLoop } from '../consume-loop.js';
+import type { InHand } from '../handle-batch.js';
+import type { BatchHandler, Consumer, ConsumerHealth, ConsumeOptions, OutgoingMessage } from '../message-bus.js';
 import type { MessagingMetrics } from '../messaging-metrics.js';
-import { runsOf, type Answer, type SendOutcome } from '../settlement.js';
+import type { Answer, LadderSettings, SendOutcome } from '../settlement.js';
+import { pause } from './back-off.js';
 import { keepChannel } from './channel-loop.js';
 import type { BrokerConnection } from './connection.js';
 import { toDelivery } from './delivery.js';
+import { makeFinishedPrefix, type FinishedPrefix } from './finished-prefix.js';
 import type { Publisher } from './publisher.js';
 
 export type ConsumerDeps = {
@@ -21,25 +23,36 @@ export type ConsumerDeps = {
   readonly isSingleActive: () => boolean;
   /** The queue may be gone: declares everything again. */
   readonly declareAgain: (model: ChannelModel) => Promise<void>;
-  readonly retryDelaysMs: readonly number[];
+  readonly ladder: LadderSettings;
+  /** How long deliveries stay in hand on hold; below the broker's `consumer_timeout` (default 30 minutes). */
+  readonly holdLimitMs: number;
   readonly now: () => Date;
   readonly log: Logger;
   readonly metrics: MessagingMetrics | undefined;
 };
 
 /** Delivery tags mean something on the channel that brought them and nowhere else. */
-type Session = { readonly channel: Channel; open: boolean; consuming: boolean };
-type Item = { readonly session: Session; readonly message: ConsumeMessage };
+type Session = {
+  readonly channel: Channel;
+  readonly openedAt: number;
+  readonly prefix: FinishedPrefix;
+  open: boolean;
+  consuming: boolean;
+};
+type Item = InHand & { readonly session: Session; readonly message: ConsumeMessage };
 
-/** Commands that the broker takes in before it closes a channel: it loses those beyond 32. */
-const safeSingles = 24;
+const isFine = [() => true, () => false] as const;
 
-export const makeConsumer = (deps: ConsumerDeps): Consumer => {
+/** `reopen`: gives up the channel for another one; what is in hand comes back. */
+export type RabbitmqConsumer = Consumer & { reopen(): void };
+
+export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
   const { queue, options, publisher } = deps;
   const log = deps.log.child({ queue });
   let session: Session | null = null;
   let lostBefore = false;
   let stopping: Promise<void> | null = null;
+  const ending = new AbortController();
   let becomeReady: () => void;
   const ready = new Promise<void>((resolve) => (becomeReady = resolve));
 
@@ -54,71 +67,89 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
     if (sent.includes('unroutable')) await redeclare();
     return sent;
   };
-  const handleBatch = makeHandleBatch({
-    queue,
-    handle: deps.handle,
-    send,
-    retryDelaysMs: deps.retryDelaysMs,
-    now: deps.now,
-    log,
-    metrics: deps.metrics,
-  });
 
-  /**
-   * The only place that settles. Batches come one after the other, so everything below this one is settled and each
-   * run of equal answers is one command: the broker loses single ones beyond 32 in flight when the channel closes.
-   */
-  const answer = (batch: readonly Item[], answers: readonly Answer[]): void => {
-    const on = batch[0]?.session;
+  /** The only place that settles. */
+  const settle = (items: readonly Item[], answers: readonly Answer[]): void => {
+    const [first] = items;
     // A dead channel's deliveries are the broker's again; to settle them on another would settle the wrong ones.
-    if (!on?.open) return;
-    let first = 0;
-    for (const { answer: how, last } of runsOf(answers)) {
-      const run = batch.slice(first, last + 1);
-      first = last + 1;
-      const end = run.at(-1)?.message;
-      if (!end) return;
-      if (how === 'ack') on.channel.ack(end, true);
-      else if (how === 'giveBack') on.channel.nack(end, true, true);
-      else if (how === 'refuse') on.channel.nack(end, true, false);
-      // Since 4.3 only this counts against the delivery limit, and there is no reject of many.
-      else for (const { message } of run) on.channel.reject(message, true);
-    }
-  };
-
-  const loop = makeBatchLoop<Item>(options.batchSize, async (batch) => {
-    const deliveries = batch.map(({ message }) => toDelivery(queue, message));
-    const answers = await handleBatch(deliveries, () => batch[0]?.session.open === true);
+    if (!first?.session.open) return;
+    const { channel, prefix } = first.session;
+    const tags = items.map(({ message }) => message.fields.deliveryTag);
     try {
-      if (answers) answer(batch, answers);
+      for (const { answer, tag, multiple } of prefix.finish(tags, answers)) {
+        const message = { ...first.message, fields: { ...first.message.fields, deliveryTag: tag } };
+        if (answer === 'ack') channel.ack(message, multiple);
+        else if (answer === 'reject') channel.reject(message, true);
+        else channel.nack(message, multiple, answer === 'giveBack');
+      }
     } catch (error) {
       // The channel closed under our hands: whatever is not settled comes back.
       log.debug({ err: error }, 'settled too late');
     }
+  };
+
+  /**
+   * The broker closes the channel of who keeps a delivery for longer than `consumer_timeout`, which counts against the
+   * delivery limit. So it is closed by us once, shortly before, and opened again when the dependency answers: an outage
+   * of days costs one count.
+   */
+  const onHeld = (sinceMs: number): void => {
+    const on = session;
+    if (!on?.open || deps.now().getTime() - Math.max(sinceMs, on.openedAt) < deps.holdLimitMs) return;
+    log.warn({ holdLimitMs: deps.holdLimitMs }, 'held for too long, what is in hand goes back to the queue');
+    on.open = false;
+    channels.reopen();
+  };
+
+  const loop = makeConsumeLoop<Item>({
+    queue,
+    handle: deps.handle,
+    options,
+    send,
+    ladder: deps.ladder,
+    now: deps.now,
+    log,
+    metrics: deps.metrics,
+    isOurs: ({ session: on }) => on.open,
+    settle,
+    onHeld,
   });
+
+  /** Nothing is in hand that could be the probe, so the dependency itself is asked, if there is a way to. */
+  const dependencyAnswers = async (): Promise<void> => {
+    for (let attempt = 0; !ending.signal.aborted; attempt += 1) {
+      const dependency = loop.dependency();
+      if (dependency === null || !options.probe) return;
+      if (await options.probe(dependency).then(...isFine)) return;
+      await pause(attempt, ending.signal);
+    }
+  };
 
   const lost = (channel: Channel): void => {
     lostBefore = true;
     if (session?.channel !== channel) return;
     session.open = false;
     session = null;
-    loop.takeWaiting();
+    loop.forget();
   };
 
   const channels = keepChannel<Channel>({
     connection: deps.connection,
     log,
     open: async (model) => {
+      await dependencyAnswers();
       if (lostBefore) await deps.declareAgain(model);
       return model.createChannel();
     },
     start: async (channel) => {
-      const opened: Session = { channel, open: true, consuming: false };
+      const openedAt = deps.now().getTime();
+      const opened: Session = { channel, openedAt, prefix: makeFinishedPrefix(), open: true, consuming: false };
       session = opened;
       // Before `consume`: after it there is no limit.
       await channel.prefetch(options.prefetch);
       const onMessage = (message: ConsumeMessage | null): void => {
-        if (message) loop.push({ session: opened, message });
+        if (message)
+          loop.push({ delivery: toDelivery(queue, message), unsent: null, tried: false, session: opened, message });
         // The broker cancelled us (the queue was deleted); the channel lives on and would bring nothing more.
         else void channel.close().catch(() => undefined);
       };
@@ -130,39 +161,41 @@ export const makeConsumer = (deps: ConsumerDeps): Consumer => {
   });
 
   /**
-   * A batch in hand lies below what is unstarted, so only single nacks can hand that back before it ends. Of 150 of
-   * them the broker still held some when the channel closed, and lost the batch's ack that came behind (3.10). So
-   * many wait for the batch, and go back as one.
-   */
-  const handBack = async (on: Session): Promise<void> => {
-    const unstarted = loop.takeWaiting();
-    if (unstarted.length > safeSingles) await loop.idle();
-    if (!on.open) return;
-    if (loop.isRunning()) for (const { message } of unstarted) on.channel.nack(message, false, true);
-    else {
-      const last = unstarted.at(-1);
-      if (last) on.channel.nack(last.message, true, true);
-    }
-  };
-
-  /**
    * A single active consumer is not cancelled: the next one would get what comes after the unsettled ones before
    * those are back. Its unstarted deliveries return, in order, when its channel closes.
    */
   const drain = async (): Promise<void> => {
     loop.stop();
+    ending.abort();
     const on = session;
     if (on && !deps.isSingleActive()) {
       await on.channel.cancel(deps.consumerTag).catch(() => undefined);
-      await handBack(on);
+      loop.handBack();
     }
     await loop.idle();
     await channels.close();
   };
 
+  const isConsuming = (): boolean => session?.open === true && session.consuming;
+
+  const stateNow = (): ConsumerHealth['state'] => {
+    if (stopping) return 'stopped';
+    if (isConsuming()) return loop.dependency() === null ? 'consuming' : 'paused';
+    return lostBefore ? 'recovering' : 'starting';
+  };
+
   return {
     ready,
-    isConsuming: () => session?.open === true && session.consuming && stopping === null,
+    isConsuming: () => isConsuming() && stopping === null,
+    health: () => ({
+      queue,
+      state: stateNow(),
+      dependency: stopping ? null : loop.dependency(),
+      inHand: loop.inHand(),
+    }),
+    reopen: () => {
+      channels.reopen();
+    },
     stop: () => (stopping ??= drain()),
   };
 };

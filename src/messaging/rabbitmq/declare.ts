@@ -1,5 +1,5 @@
 import type { Channel, ChannelModel } from 'amqplib';
-import { asError, WarrenError } from '../../errors.js';
+import { asError, hasCode, WarrenError } from '../../errors.js';
 import type { Topology } from '../message-bus.js';
 import { closeQuietly } from './closing.js';
 
@@ -9,16 +9,20 @@ const mismatch =
 /** `the value '5' of type 'byte'` → `5`; `'5'` → `5`; `none` stays. */
 const valueOf = (text: string): string => /'([^']*)'/.exec(text)?.[1] ?? text;
 
+/** What the broker has otherwise than the code wants it. */
+export type Mismatch = { readonly kind: 'queue' | 'exchange'; readonly name: string; readonly error: WarrenError };
+
 /** The broker's 406 as an error that says what to do; null: it is about something else. */
-export const mismatchError = (cause: Error): WarrenError | null => {
+export const mismatchOf = (cause: Error): Mismatch | null => {
   const [, argument, kind, name, vhost, wanted, found] = mismatch.exec(cause.message) ?? [];
-  if (argument === undefined || wanted === undefined || found === undefined) return null;
-  return new WarrenError(
+  if (argument === undefined || name === undefined || wanted === undefined || found === undefined) return null;
+  const error = new WarrenError(
     'TOPOLOGY',
-    `${kind === 'queue' ? 'Queue' : 'Exchange'} ${name ?? ''} in vhost ${vhost ?? ''} has ${argument} ` +
+    `${kind === 'queue' ? 'Queue' : 'Exchange'} ${name} in vhost ${vhost ?? ''} has ${argument} ` +
       `${valueOf(found)}, wanted ${valueOf(wanted)}; move its messages away and delete it, or set it to ${valueOf(wanted)}`,
     { cause },
   );
+  return { kind: kind === 'queue' ? 'queue' : 'exchange', name, error };
 };
 
 const declareAll = async (channel: Channel, topology: Topology): Promise<void> => {
@@ -53,8 +57,34 @@ export const declareTopology = async (model: ChannelModel, topology: Topology): 
   } catch (error) {
     // The one that failed says why; those behind it only that the channel ended.
     const cause = closedBy[0] ?? asError(error);
-    throw mismatchError(cause) ?? cause;
+    throw mismatchOf(cause)?.error ?? cause;
   } finally {
     await closeQuietly(channel);
+  }
+};
+
+/**
+ * Declares all but what differs, and says what that is: one queue that somebody changed must not keep a process that
+ * has run well off the broker, publishers included. A channel more for each of them.
+ * @throws whatever amqplib throws
+ */
+export const declareWhatFits = async (model: ChannelModel, topology: Topology): Promise<readonly Mismatch[]> => {
+  const differing: Mismatch[] = [];
+  const fits = (kind: Mismatch['kind'], name: string): boolean =>
+    !differing.some((known) => known.kind === kind && known.name === name);
+  for (;;) {
+    try {
+      await declareTopology(model, {
+        queues: topology.queues.filter(({ name }) => fits('queue', name)),
+        exchanges: topology.exchanges.filter(({ name }) => fits('exchange', name)),
+        bindings: topology.bindings,
+      });
+      return differing;
+    } catch (error) {
+      const found = hasCode(error, 'TOPOLOGY') ? mismatchOf(asError(error.cause)) : null;
+      // One that was left out and differs still is no progress.
+      if (!found || !fits(found.kind, found.name)) throw error;
+      differing.push(found);
+    }
   }
 };

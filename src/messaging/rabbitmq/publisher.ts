@@ -1,6 +1,8 @@
 import { IllegalOperationError, type ChannelModel, type ConfirmChannel, type Message, type Options } from 'amqplib';
+import { asError } from '../../errors.js';
 import type { Logger } from '../../logger.js';
-import type { MessageProperties, OutgoingMessage } from '../message-bus.js';
+import type { MessageProperties, OnUnroutable, OutgoingMessage } from '../message-bus.js';
+import { countPublished, type MessagingMetrics } from '../messaging-metrics.js';
 import type { SendOutcome } from '../settlement.js';
 import { keepChannel } from './channel-loop.js';
 import { closeQuietly } from './closing.js';
@@ -8,9 +10,15 @@ import type { BrokerConnection } from './connection.js';
 
 /** The one confirmed publish. */
 export type Publisher = {
-  /** One outcome a message, same order; never rejects; ends at the latest after the publish timeout. */
-  send(messages: readonly OutgoingMessage[]): Promise<readonly SendOutcome[]>;
+  /**
+   * One outcome a message, same order; never rejects; ends at the latest after the publish timeout. All `unknown` at
+   * once when more than `maxQueued` messages would wait.
+   */
+  send(messages: readonly OutgoingMessage[], onUnroutable?: OnUnroutable): Promise<readonly SendOutcome[]>;
+  /** Is there a channel to send on? */
   isOpen(): boolean;
+  /** Messages that the broker was given and has not confirmed. */
+  unconfirmed(): number;
   /** Waits for what is unconfirmed, then closes the channel; what is sent later is `unknown`. */
   close(): Promise<void>;
 };
@@ -19,12 +27,18 @@ export type PublisherDeps = {
   readonly connection: BrokerConnection;
   readonly log: Logger;
   readonly timeoutMs: number;
+  /** Messages in flight; those after them wait. */
+  readonly maxUnconfirmed?: number | undefined;
+  /** Messages that wait: an outage may fill the memory with these and no more. One call alone may be larger. */
+  readonly maxQueued?: number | undefined;
+  readonly metrics?: MessagingMetrics | undefined;
   /** Runs on each new channel before messages are sent on it. */
   readonly prepare?: (channel: ConfirmChannel) => Promise<void>;
   readonly onLost?: () => void;
 };
 
-const maxUnconfirmed = 1000;
+const defaultMaxUnconfirmed = 1000;
+const defaultMaxQueued = 10_000;
 /** amqplib's word for a basic.nack; every other error of a confirm means that the channel is gone. */
 const nacked = 'message nacked';
 
@@ -33,6 +47,7 @@ type Batch = {
   readonly messages: readonly OutgoingMessage[];
   readonly outcomes: (SendOutcome | undefined)[];
   readonly finish: (outcomes: readonly SendOutcome[]) => void;
+  readonly onUnroutable: OnUnroutable | undefined;
   timer: NodeJS.Timeout | undefined;
   /** Next message to send. */
   next: number;
@@ -40,8 +55,8 @@ type Batch = {
   open: number;
 };
 
-/** A mandatory message in flight: the broker returns it before it acks it. */
-type Mandatory = { readonly message: OutgoingMessage; returned: boolean };
+/** A mandatory message in flight: the broker returns it, with its reason, before it acks it. */
+type Mandatory = { readonly message: OutgoingMessage; returned: string | null };
 
 /** Counters belong to a channel: those of a lost one end with it. */
 type Session = {
@@ -51,11 +66,27 @@ type Session = {
   writable: boolean;
 };
 
-const publishOptions = (properties: MessageProperties, mandatory: boolean): Options.Publish => ({
-  ...properties,
-  mandatory,
-  persistent: true,
-});
+/** Written out: a spread costs more than all else that is done here for a message. */
+const publishOptions = (given: MessageProperties, mandatory: boolean): Options.Publish => {
+  const options: { readonly [Name in keyof Options.Publish]: Options.Publish[Name] | undefined } = {
+    contentType: given.contentType,
+    contentEncoding: given.contentEncoding,
+    headers: given.headers,
+    priority: given.priority,
+    correlationId: given.correlationId,
+    replyTo: given.replyTo,
+    expiration: given.expiration,
+    messageId: given.messageId,
+    timestamp: given.timestamp,
+    type: given.type,
+    userId: given.userId,
+    appId: given.appId,
+    mandatory,
+    persistent: true,
+  };
+  // To amqplib undefined is not set.
+  return options as Options.Publish;
+};
 
 /** A message has no other identity: its id may be missing or used twice. Equal ones are returned in equal numbers. */
 const isSame = (returned: Message, { message }: Mandatory): boolean =>
@@ -65,12 +96,18 @@ const isSame = (returned: Message, { message }: Mandatory): boolean =>
   returned.properties.correlationId === message.properties.correlationId &&
   returned.content.equals(message.body);
 
+const replyTextOf = ({ fields }: Message): string => String((fields as { replyText?: unknown }).replyText);
+
 export const makePublisher = (deps: PublisherDeps): Publisher => {
-  const { connection, timeoutMs, log } = deps;
+  const { connection, timeoutMs, log, metrics } = deps;
+  const { maxUnconfirmed = defaultMaxUnconfirmed, maxQueued = defaultMaxQueued } = deps;
   const queued: Batch[] = [];
+  /** Messages of `queued` that are not sent. */
+  let waiting = 0;
   const open = new Set<Batch>();
   let session: Session | null = null;
   let closed = false;
+  let saidOverdue = false;
   let allDone: (() => void) | null = null;
 
   const settle = (batch: Batch, index: number, outcome: SendOutcome): void => {
@@ -80,6 +117,7 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
     if (batch.open > 0) return;
     clearTimeout(batch.timer);
     open.delete(batch);
+    if (metrics) countPublished(metrics, batch.messages, batch.outcomes);
     batch.finish(batch.outcomes as SendOutcome[]);
     if (open.size === 0) allDone?.();
   };
@@ -87,14 +125,21 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
   const publish = (on: Session, batch: Batch, index: number): void => {
     const message = batch.messages[index];
     if (!message) return;
-    const mandatory: Mandatory | null = message.mandatory ? { message, returned: false } : null;
+    const mandatory: Mandatory | null = message.mandatory ? { message, returned: null } : null;
     const onConfirm = (error: unknown): void => {
       on.unconfirmed -= 1;
       if (mandatory) on.mandatory.delete(mandatory);
-      // amqplib fails the callbacks before its `close` reaches the channel loop: nothing more may go to this channel.
-      if (error instanceof Error && error.message !== nacked && session === on) session = null;
-      // A nack is `unknown` too: to publish again is the right answer to both.
-      settle(batch, index, error !== null ? 'unknown' : mandatory?.returned === true ? 'unroutable' : 'confirmed');
+      const returned = mandatory?.returned ?? null;
+      if (error instanceof Error) {
+        // amqplib fails the callbacks before its `close` reaches the channel loop: nothing more may go to this channel.
+        if (error.message !== nacked && session === on) session = null;
+        // A nack is `unknown` too: to publish again is the right answer to both.
+        settle(batch, index, 'unknown');
+      } else {
+        saidOverdue = false;
+        if (returned !== null) batch.onUnroutable?.(index, returned);
+        settle(batch, index, returned === null ? 'confirmed' : 'unroutable');
+      }
       if (queued.length > 0) pump();
     };
     if (mandatory) on.mandatory.add(mandatory);
@@ -110,13 +155,17 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
       if (error instanceof IllegalOperationError) {
         if (session === on) session = null;
         sendAgain(batch, index);
-      } else settle(batch, index, 'unencodable');
+      } else {
+        batch.onUnroutable?.(index, `AMQP cannot carry it: ${asError(error).message}`);
+        settle(batch, index, 'unencodable');
+      }
     }
   };
 
   /** The channel was gone before the message: it waits for the next one, as long as its batch has time. */
   const sendAgain = (batch: Batch, index: number): void => {
     batch.next = index;
+    waiting += 1;
     if (queued[0] !== batch) queued.unshift(batch);
   };
 
@@ -125,6 +174,7 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
       const batch = queued[0];
       if (!batch) return;
       const index = batch.next++;
+      waiting -= 1;
       if (batch.next >= batch.messages.length) queued.shift();
       publish(session, batch, index);
     }
@@ -137,8 +187,12 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
   const expire = (batch: Batch): void => {
     const inFlight = batch.next > 0;
     const place = queued.indexOf(batch);
-    if (place >= 0) queued.splice(place, 1);
-    log.warn({ unconfirmed: batch.open, timeoutMs }, 'RabbitMQ did not confirm in time');
+    if (place >= 0) {
+      queued.splice(place, 1);
+      waiting -= batch.messages.length - batch.next;
+    }
+    if (!saidOverdue) log.warn({ unconfirmed: batch.open, waiting, timeoutMs }, 'RabbitMQ did not confirm in time');
+    saidOverdue = true;
     for (const index of batch.messages.keys()) settle(batch, index, 'unknown');
     if (!inFlight || !session || connection.isBlocked()) return;
     const { channel } = session;
@@ -154,8 +208,8 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
       const opened: Session = { channel, mandatory: new Set(), unconfirmed: 0, writable: true };
       channel.on('return', (message: Message) => {
         for (const mandatory of opened.mandatory) {
-          if (mandatory.returned || !isSame(message, mandatory)) continue;
-          mandatory.returned = true;
+          if (mandatory.returned !== null || !isSame(message, mandatory)) continue;
+          mandatory.returned = replyTextOf(message);
           return;
         }
       });
@@ -177,20 +231,33 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
   });
   connection.onUnblocked(pump);
 
+  /** Nothing of it was sent, nothing will be. */
+  const refuse = (messages: readonly OutgoingMessage[], finish: Batch['finish']): void => {
+    const outcomes = new Array<SendOutcome>(messages.length).fill('unknown');
+    if (metrics) countPublished(metrics, messages, outcomes);
+    finish(outcomes);
+  };
+
   return {
-    send: (messages) => {
-      if (messages.length === 0) return Promise.resolve([]);
-      if (closed) return Promise.resolve(messages.map(() => 'unknown'));
+    send: (messages, onUnroutable) => {
+      const count = messages.length;
+      if (count === 0) return Promise.resolve([]);
       return new Promise((finish) => {
-        const outcomes = new Array<SendOutcome | undefined>(messages.length).fill(undefined);
-        const batch: Batch = { messages, outcomes, finish, timer: undefined, next: 0, open: messages.length };
+        if (closed || (waiting > 0 && waiting + count > maxQueued)) {
+          refuse(messages, finish);
+          return;
+        }
+        const outcomes = new Array<SendOutcome | undefined>(count).fill(undefined);
+        const batch: Batch = { messages, outcomes, finish, onUnroutable, timer: undefined, next: 0, open: count };
         batch.timer = setTimeout(expire, timeoutMs, batch);
         open.add(batch);
         queued.push(batch);
+        waiting += count;
         pump();
       });
     },
     isOpen: () => session !== null,
+    unconfirmed: () => session?.unconfirmed ?? 0,
     close: async () => {
       closed = true;
       if (open.size > 0) await new Promise<void>((resolve) => (allDone = resolve));

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { WarrenError } from '../../errors.js';
+import { UnroutableError, WarrenError } from '../../errors.js';
 import type { OutgoingMessage } from '../message-bus.js';
 import { makePublisher, type PublisherDeps } from './publisher.js';
 
@@ -38,10 +38,9 @@ export const makeRequester = (deps: Omit<PublisherDeps, 'prepare' | 'onLost'>): 
   /** Resolves when the broker has the request. */
   const send = async (message: OutgoingMessage, id: string): Promise<void> => {
     const properties = { ...message.properties, correlationId: id, replyTo: directReplyTo };
-    const [outcome] = await publisher.send([{ ...message, properties, mandatory: true }]);
-    if (outcome === 'unroutable' || outcome === 'unencodable') {
-      throw new WarrenError('UNROUTABLE', `No queue takes ${message.routingKey} from exchange "${message.exchange}"`);
-    }
+    let reason = '';
+    const [outcome] = await publisher.send([{ ...message, properties, mandatory: true }], (_, why) => (reason = why));
+    if (outcome === 'unroutable' || outcome === 'unencodable') throw new UnroutableError(message, reason);
     if (outcome !== 'confirmed') throw unconfirmed();
   };
 

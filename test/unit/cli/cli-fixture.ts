@@ -5,7 +5,7 @@ import type { CliDeps } from '../../../src/cli/cli-deps.js';
 import { givenUrls, loadConfig, loadMongodbUrl } from '../../../src/config.js';
 import { indexDomains } from '../../../src/core/domain.js';
 import { domains } from '../../../src/domains/registry.js';
-import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
+import type { BusHealth, OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
 
 const sink = () => {
   const chunks: string[] = [];
@@ -24,6 +24,8 @@ type FakeBus = {
   outcome: PublishOutcome;
   reply: () => Promise<Buffer>;
   declare: () => Promise<void>;
+  /** Why there is no connection. */
+  reason: BusHealth['reason'];
   /** What was done with it, in order. */
   readonly calls: string[];
   readonly messages: OutgoingMessage[];
@@ -35,6 +37,7 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
     outcome: 'confirmed',
     reply: () => Promise.reject(new Error('no reply was set up')),
     declare: () => Promise.resolve(),
+    reason: null,
     calls: [],
     messages: [],
   };
@@ -69,11 +72,18 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
             bus.calls.push('listen');
             return { stop: async () => undefined };
           },
+          openQueue: () => Promise.reject(new Error('no queue was set up')),
+          countOf: async () => null,
+          health: () => ({ status: 'up', reason: bus.reason, blocked: false, unconfirmed: 0, consumers: [] }),
           close: async () => {
             bus.calls.push('close');
           },
         }),
         topologyOf: () => ({ queues: [], exchanges: [], bindings: [] }),
+        openBrokerAdmin: () => Promise.reject(new Error('no broker was set up')),
+        doctorDeps: () => {
+          throw new Error('nothing to look at was set up');
+        },
         connectEventStore: () => Promise.reject(new Error('no event store was set up')),
         loadMongodbUrl: () => loadMongodbUrl({ ...environment, NODE_CONFIG_DIR: tmpdir() }),
         givenUrls: () => givenUrls(environment),
@@ -84,6 +94,8 @@ export const makeCli = (environment: NodeJS.ProcessEnv = {}, overrides: Partial<
         newId: () => 'made-id',
         now: () => new Date(0),
         interrupted: () => new AbortController().signal,
+        ask: async () => null,
+        openEditor: async () => null,
         stdout: out.stream,
         stderr: err.stream,
         ...overrides,

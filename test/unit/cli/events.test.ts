@@ -124,6 +124,11 @@ describe('warren events --follow', () => {
     declare: () => Promise.reject(new Error('following declares nothing')),
     publish: () => Promise.reject(new Error('following publishes nothing')),
     request: () => Promise.reject(new Error('following asks nothing')),
+    openQueue: () => Promise.reject(new Error('following opens nothing')),
+    countOf: () => Promise.reject(new Error('following counts nothing')),
+    health: () => {
+      throw new Error('following looks at nothing');
+    },
   };
 
   const follow = (source: EventSource, stop: AbortController, options: { limit?: number } = {}) => {

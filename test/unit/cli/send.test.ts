@@ -71,6 +71,16 @@ describe('warren send, real mode', () => {
     expect(bus.calls.filter((call) => call === 'close')).to.have.length(2);
   });
 
+  it('exits 78 at once when the broker refuses us, with its reason, and closes', async () => {
+    const { run, bus } = makeCli(realUrls);
+    bus.declare = () => new Promise(() => undefined);
+    bus.reason = { text: 'the broker refuses user or password', refused: true };
+    const result = await run(...create);
+    expect([result.exitCode, result.out]).to.deep.equal([78, '']);
+    expect(result.err).to.include('the broker refuses user or password; check RABBITMQ_URL');
+    expect(bus.calls).to.deep.equal(['declare', 'close']);
+  });
+
   it('exits 69 when the broker is away, and still closes', async () => {
     const { run, bus } = makeCli(realUrls);
     bus.declare = () => Promise.reject(new WarrenError('BROKER_UNAVAILABLE', 'The broker is away'));
@@ -87,6 +97,13 @@ describe('makeBusSender', () => {
         declare: () => new Promise(() => undefined),
         publish: async () => [],
         request: async () => Buffer.alloc(0),
+        health: () => ({
+          status: 'down',
+          reason: { text: 'connect ECONNREFUSED 127.0.0.1:1', refused: false },
+          blocked: false,
+          unconfirmed: 0,
+          consumers: [],
+        }),
         close: async () => void calls.push('close'),
       }),
       topology: { queues: [], exchanges: [], bindings: [] },
@@ -99,6 +116,7 @@ describe('makeBusSender', () => {
     const draft = { id: 'c-1', type: 'user.deactivate', aggregateId: 'u-1', payload: {} };
     const error: unknown = await send(draft, null).catch((thrown: unknown) => thrown);
     expect(error).to.include({ code: 'BROKER_UNAVAILABLE' });
+    expect((error as Error).message).to.include('ECONNREFUSED');
     expect(calls).to.deep.equal(['close']);
   });
 });

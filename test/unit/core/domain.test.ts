@@ -4,7 +4,7 @@ import type { KeyedProjection } from '../../../src/core/projection.js';
 import { domains } from '../../../src/domains/registry.js';
 import { tallyDomain } from '../../helpers/tally-domain.js';
 
-const other: Domain = { ...tallyDomain, aggregateType: 'other', commands: {}, events: {} };
+const other: Domain = { ...tallyDomain, aggregateType: 'other', commands: {}, events: {}, unconsumed: [] };
 const projection: KeyedProjection = { kind: 'keyed', name: 'tallies', evolve: () => ({}) };
 const rule = { name: 'alarm', events: [], recipient: async () => 'a', text: () => ({ subject: '', text: '' }) };
 
@@ -29,15 +29,40 @@ describe('domain index', () => {
     ['notification rule', 'alarm', { notifications: [rule] }],
   ] as const) {
     it(`refuses two domains with one ${what}`, () => {
-      const first = { ...tallyDomain, projections: [projection], notifications: [rule] };
+      const first = { ...tallyDomain, unconsumed: [], projections: [projection], notifications: [rule] };
       expect(() => indexDomains([first, { ...other, ...both }])).to.throw(`define ${name};`);
     });
   }
+
+  describe('consumers of events', () => {
+    const all = ['tally.added', 'tally.taken', 'tally.cleared'];
+    const cleared = { ...rule, events: ['tally.cleared'] };
+
+    it('refuses an event type that nobody consumes and that is not said to have none', () => {
+      const domain = { ...tallyDomain, unconsumed: ['tally.added', 'tally.cleared'] };
+      expect(() => indexDomains([domain])).to.throw('Nobody consumes tally.taken;');
+    });
+
+    it('takes a projection of the domain for a consumer, and a rule of any domain', () => {
+      const { length } = indexDomains([{ ...tallyDomain, unconsumed: [], projections: [projection] }]).domains;
+      expect(length).to.equal(1);
+      const ruled = { ...tallyDomain, unconsumed: ['tally.added', 'tally.taken'] };
+      expect(indexDomains([ruled, { ...other, notifications: [cleared] }]).domains).to.have.lengthOf(2);
+      expect(() => indexDomains([ruled, { ...other, notifications: [rule] }])).to.throw('consumes tally.cleared;');
+    });
+
+    it('refuses the word that a type has none when it has one, or when it is no type of the domain', () => {
+      const ruled = { ...tallyDomain, unconsumed: all, notifications: [cleared] };
+      expect(() => indexDomains([ruled])).to.throw('tally.cleared is listed in unconsumed of its domain, but alarm');
+      const old = { ...tallyDomain, unconsumed: [...all, 'tally.doubled'] };
+      expect(() => indexDomains([old])).to.throw('tally.doubled, in unconsumed of its domain, is no event of it');
+    });
+  });
 });
 
 /** What each domain in the list has to hold, so that a new one cannot forget a part. */
 describe('registry of domains', () => {
-  it('can be indexed', () => {
+  it('can be indexed, so every event type has a consumer or is said to have none', () => {
     expect(indexDomains(domains).domains).to.equal(domains);
   });
 

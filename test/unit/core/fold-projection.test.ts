@@ -43,6 +43,7 @@ describe('fold of a keyed projection', () => {
     expect(foldKeyed(names, documents(), [first, second])).to.deep.equal({
       writes: [{ collection: 'names', document: { _id: 't-1', version: 2, names: ['n1', 'n2'] }, onlyIf: 'absent' }],
       gaps: [],
+      failures: [],
     });
   });
 
@@ -51,6 +52,7 @@ describe('fold of a keyed projection', () => {
     expect(foldKeyed(names, stored, [third])).to.deep.equal({
       writes: [{ collection: 'names', document: { _id: 't-1', version: 3, names: ['a', 'b', 'n3'] }, onlyIf: 2 }],
       gaps: [],
+      failures: [],
     });
   });
 
@@ -68,7 +70,7 @@ describe('fold of a keyed projection', () => {
 
   it('writes nothing where all is a duplicate', () => {
     const stored = documents({ _id: 't-1', version: 2, names: ['a', 'b'] });
-    expect(foldKeyed(names, stored, [second, first])).to.deep.equal({ writes: [], gaps: [] });
+    expect(foldKeyed(names, stored, [second, first])).to.deep.equal({ writes: [], gaps: [], failures: [] });
   });
 
   it('applies what lies before a gap and reports where the missing events begin', () => {
@@ -83,6 +85,24 @@ describe('fold of a keyed projection', () => {
     const { writes, gaps } = foldKeyed(names, documents(), [second, ...other]);
     expect(writes.map(({ document }) => document._id)).to.deep.equal(['t-2']);
     expect(gaps.map(({ aggregateId }) => aggregateId)).to.deep.equal(['t-1']);
+  });
+
+  it('ends an aggregate before the event that cannot be applied, and no other', () => {
+    const error = new Error('n2 cannot be applied');
+    const failing: KeyedProjection<Names> = {
+      ...names,
+      evolve: (doc, event) => {
+        if (event.aggregateId === 't-1' && event.version === 2) throw error;
+        return names.evolve(doc, event);
+      },
+    };
+    const { writes, gaps, failures } = foldKeyed(failing, documents(), [third, second, first, ...eventsOf('t-2', 2)]);
+    expect(writes.map(({ document }) => [document._id, document.version])).to.deep.equal([
+      ['t-1', 1],
+      ['t-2', 2],
+    ]);
+    expect(gaps).to.deep.equal([]);
+    expect(failures).to.deep.equal([{ aggregateId: 't-1', version: 2, type: 'thing.named', error }]);
   });
 
   it('leaves the order of the events in hand alone', () => {

@@ -6,6 +6,7 @@ import type { EventStore } from '../../../src/event-store/event-store.js';
 import { makeApp } from '../../../src/http/app.js';
 import type { Readiness } from '../../../src/http/health.js';
 import { httpRoutes, type HttpServerDeps } from '../../../src/http/server.js';
+import type { LivenessState } from '../../../src/liveness.js';
 import { makeLogger } from '../../../src/logger.js';
 import type { OutgoingMessage, PublishOutcome } from '../../../src/messaging/message-bus.js';
 import { makeMemoryReadStore } from '../../../src/read-store/memory-read-store.js';
@@ -63,7 +64,7 @@ export type Fixture = {
   readonly events: RecordedEvent[];
   /** What the broker says to the next publishes. */
   readonly broker: { outcome: PublishOutcome; request: (message: OutgoingMessage) => Promise<Buffer> };
-  readonly health: { now: Readiness };
+  readonly health: { alive: LivenessState; now: Readiness };
   putDocument(collection: string, document: StoredDocument): Promise<void>;
   putCheckpoint(name: string, position: number, from: number | null, ofStore?: string): Promise<void>;
 };
@@ -77,7 +78,10 @@ export const makeFixture = (overrides: Partial<HttpServerDeps> = {}): Fixture =>
     outcome: 'confirmed',
     request: () => Promise.reject(new Error('no reply was set up')),
   };
-  const health: Fixture['health'] = { now: { ready: true, degraded: false, detail: {} } };
+  const health: Fixture['health'] = {
+    alive: { stuck: [], eventLoopDelayMs: 3 },
+    now: { ready: true, degraded: false, detail: {} },
+  };
   const log = makeLogger('silent');
   const routes = httpRoutes({
     domains: domainIndex,
@@ -96,6 +100,7 @@ export const makeFixture = (overrides: Partial<HttpServerDeps> = {}): Fixture =>
     newId: () => 'made-id',
     now: () => at,
     maxMessageBytes,
+    isAlive: () => health.alive,
     isReady: () => health.now,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'warren_up 1\n' }),
     ...overrides,

@@ -36,6 +36,7 @@ describe('GET /openapi.json', () => {
       newId: () => 'id',
       now: () => new Date(0),
       maxMessageBytes: 1,
+      isAlive: () => ({ stuck: [], eventLoopDelayMs: 0 }),
       isReady: () => ({ ready: true, degraded: false, detail: {} }),
       metrics: async () => ({ contentType: 'text/plain', body: '' }),
     });

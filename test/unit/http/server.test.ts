@@ -10,6 +10,7 @@ import { eventually } from '../../helpers/eventually.js';
 import { makeFixture } from './http-fixture.js';
 
 const log = makeLogger('silent');
+const isAlive = () => ({ stuck: [], eventLoopDelayMs: 0 });
 const isReady = () => ({ ready: true, degraded: false, detail: {} });
 const metrics = async () => ({ contentType: 'text/plain; version=0.0.4', body: 'warren_up 1\n' });
 
@@ -32,7 +33,24 @@ describe('health', () => {
     const { app, health } = makeFixture();
     health.now = { ready: false, degraded: false, detail: { broker: 'down' } };
     const response = await app.inject('/healthz');
-    expect([response.statusCode, response.json()]).to.deep.equal([200, { status: 'alive' }]);
+    expect([response.statusCode, response.json()]).to.deep.equal([200, { status: 'alive', eventLoopDelayMs: 3 }]);
+  });
+
+  it('is not alive when a loop does not move, and names it', async () => {
+    const { app, health } = makeFixture();
+    health.alive = { stuck: ['projection users'], eventLoopDelayMs: 3 };
+    const response = await app.inject('/healthz');
+    expect([response.statusCode, response.json()]).to.deep.equal([
+      503,
+      {
+        type: 'about:blank',
+        title: 'Service Unavailable',
+        status: 503,
+        code: 'STUCK',
+        detail: 'Does not move any more: projection users; restart it',
+        stuck: ['projection users'],
+      },
+    ]);
   });
 
   it('is ready, degraded or not ready, and says why', async () => {
@@ -57,7 +75,7 @@ describe('health', () => {
   });
 
   it('is all that the server of another role serves', async () => {
-    const server = makeHealthServer({ host: '127.0.0.1', port: 0, log, isReady, metrics });
+    const server = makeHealthServer({ host: '127.0.0.1', port: 0, log, isAlive, isReady, metrics });
     const { url } = await server.listen();
     try {
       expect((await fetch(`${url}/readyz`)).status).to.equal(200);
@@ -71,7 +89,7 @@ describe('health', () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as { port: number };
-    const server = makeHealthServer({ host: '127.0.0.1', port, log, isReady, metrics });
+    const server = makeHealthServer({ host: '127.0.0.1', port, log, isAlive, isReady, metrics });
     const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
     expect(error).to.include({ code: 'CONFIG' });
     expect((error as Error).message)
@@ -113,7 +131,7 @@ describe('errors', () => {
   });
 
   it('answers what is no HTTP with a problem, and hangs up', async () => {
-    const server = makeHealthServer({ host: '127.0.0.1', port: 0, log, isReady, metrics });
+    const server = makeHealthServer({ host: '127.0.0.1', port: 0, log, isAlive, isReady, metrics });
     const { url } = await server.listen();
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.write('this is not HTTP\r\n\r\n');

@@ -11,9 +11,15 @@ const deliveryWith = (properties: MessageProperties, retries = 0): Delivery => (
   properties,
   redelivered: true,
   retries,
+  deliveryCount: 0,
 });
 
-const why = { reason: 'SCHEMA', cause: new Error('name is missing'), at: new Date('2026-01-31T12:00:00Z') } as const;
+const why = {
+  reason: 'SCHEMA',
+  cause: new Error('name is missing'),
+  at: new Date('2026-01-31T12:00:00Z'),
+  id: 'p-1',
+} as const;
 
 describe('publishing a received message again', () => {
   const kept: MessageProperties = {
@@ -55,6 +61,7 @@ describe('publishing a received message again', () => {
       headers: {
         ...from,
         traceparent: 't',
+        'parked-id': 'p-1',
         'parked-reason': 'SCHEMA',
         'parked-error': 'name is missing',
         'parked-at': '2026-01-31T12:00:00.000Z',
@@ -108,6 +115,22 @@ describe('publishing a received message again', () => {
   it('replaces what an earlier parking said', () => {
     const redriven = deliveryWith({ headers: { 'parked-reason': 'INVALID_JSON' } });
     expect(parkMessage(redriven, why).properties.headers).to.include({ 'parked-reason': 'SCHEMA' });
+  });
+
+  it('takes off what an earlier parking said when a message that was sent back to work is retried', () => {
+    const parked = { 'parked-id': 'p-0', 'parked-reason': 'SCHEMA', 'parked-at': 'then', 'parked-behind': 'e-1' };
+    const redriven = deliveryWith({ headers: { ...parked, tenant: 't-1' } });
+    expect(retryMessage(redriven, 1000).properties.headers).to.deep.equal({
+      ...from,
+      tenant: 't-1',
+      'retry-attempt': 1,
+    });
+  });
+
+  it('comes back a little earlier where it is told so, whatever time the sender gave it', () => {
+    const received = deliveryWith({ expiration: '7' });
+    expect(retryMessage(received, 1000, 900).properties).to.deep.include({ expiration: '900' });
+    expect(retryMessage(received, 1000).properties).to.not.have.any.keys('expiration');
   });
 
   it('cuts an error at 4096 bytes, between characters, and leaves out its stack', () => {

@@ -1,6 +1,13 @@
 import { expect } from 'chai';
 import type { Delivery, Outcome } from '../../../src/messaging/message-bus.js';
-import { answersOf, planSettlement, retryAll, runsOf, type SendOutcome } from '../../../src/messaging/settlement.js';
+import {
+  answerTo,
+  expirationMs,
+  planSettlement,
+  runsOf,
+  type SendOutcome,
+  type Step,
+} from '../../../src/messaging/settlement.js';
 
 const cause = new Error('no');
 const delivery = (retries = 0): Delivery => ({
@@ -11,56 +18,93 @@ const delivery = (retries = 0): Delivery => ({
   properties: {},
   redelivered: false,
   retries,
+  deliveryCount: 0,
 });
-const plan = (outcomes: readonly Outcome[], deliveries = outcomes.map(() => delivery())) =>
-  planSettlement(deliveries, outcomes, { delaysMs: [1000], at: new Date(0) });
+const plan = (outcomes: readonly Outcome[], deliveries = outcomes.map(() => delivery()), jitterPercent = 0) => {
+  let last = 0;
+  return planSettlement(deliveries, outcomes, {
+    ladder: { delaysMs: [1000, 5000], jitterPercent },
+    at: new Date(0),
+    newId: () => `id-${(last += 1)}`,
+    random: () => 0.5,
+  });
+};
 const ack: Outcome = { do: 'ack' };
 const retry: Outcome = { do: 'retry', cause };
 const park: Outcome = { do: 'park', reason: 'SCHEMA', cause };
+const hold: Outcome = { do: 'hold', dependency: 'store', cause };
+const giveBack: Outcome = { do: 'giveBack' };
+
+const inShort = (step: Step): readonly unknown[] =>
+  step.do === 'publish'
+    ? [step.parked, step.message.exchange, step.message.routingKey, step.message.properties.expiration]
+    : [step.do];
 
 describe('settlement', () => {
   it('publishes nothing when all is done', () => {
-    const done = plan([ack, ack]);
-    expect(done).to.deep.equal({ republish: [], giveBack: [] });
-    expect(answersOf(done, [], 2)).to.deep.equal(['ack', 'ack']);
+    expect(plan([ack, ack])).to.deep.equal([ack, ack]);
   });
 
-  it('publishes retries to the ladder and parks to the parked queue, each with its place in the batch', () => {
-    const { republish } = plan([ack, retry, park]);
-    expect(
-      republish.map(({ index, parked, message }) => [index, parked, message.exchange, message.routingKey]),
-    ).to.deep.equal([
-      [1, null, 'retry.1s', 'q'],
-      [2, 'SCHEMA', '', 'q.parked'],
+  it('publishes retries to the ladder and parks to the parked queue, and keeps what is on hold', () => {
+    expect(plan([ack, retry, hold, park, giveBack]).map(inShort)).to.deep.equal([
+      ['ack'],
+      [null, 'retry.1s', 'q', undefined],
+      ['hold'],
+      ['SCHEMA', '', 'q.parked', undefined],
+      ['giveBack'],
     ]);
   });
 
-  it('parks a retry that has no delay left', () => {
-    const { republish } = plan([retry], [delivery(1)]);
-    expect(republish[0]).to.include({ index: 0, parked: 'RETRIES_EXHAUSTED' });
+  it('gives each parked message an id of its own', () => {
+    const ids = plan([park, park]).map(
+      (step) => step.do === 'publish' && step.message.properties.headers?.['parked-id'],
+    );
+    expect(ids).to.deep.equal(['id-1', 'id-2']);
   });
 
+  it('parks a retry that has no delay left', () => {
+    expect(plan([retry], [delivery(2)])[0]).to.include({ do: 'publish', parked: 'RETRIES_EXHAUSTED' });
+  });
+
+  it('spreads those that take one delay together over the end of it, in their order', () => {
+    const deliveries = [delivery(), delivery(1), delivery(), delivery(), delivery()];
+    const expirations = plan([retry, retry, retry, ack, retry], deliveries, 20).map((step) => inShort(step)[3]);
+    // 1 s: the last 200 ms in three parts. 5 s: the last second, by one alone.
+    expect(expirations).to.deep.equal(['833', '4500', '900', undefined, '967']);
+  });
+
+  it('comes back after at least the delay without its jitter, at most all of it, never out of order', () => {
+    const of = 100;
+    for (const random of [0, 0.5, 0.999999]) {
+      const all = Array.from({ length: of }, (_, place) =>
+        Number(expirationMs({ delayMs: 1000, jitterPercent: 20 }, { place, of }, random)),
+      );
+      expect(all).to.deep.equal(all.toSorted((a, b) => a - b));
+      expect(all[0]).to.be.within(800, 803);
+      expect(all.at(-1)).to.be.within(997, 1000);
+    }
+    expect(expirationMs({ delayMs: 1000, jitterPercent: 0 }, { place: 0, of }, 0.5)).to.equal(null);
+  });
+
+  // All that may be confirmed later stays in hand: rejected it would come back at once and burn its delivery limit.
   const answerOfSent: readonly (readonly [SendOutcome | undefined, string])[] = [
     ['confirmed', 'ack'],
-    ['unknown', 'reject'],
-    ['unroutable', 'reject'],
-    [undefined, 'reject'],
+    ['unknown', 'hold'],
+    ['unroutable', 'hold'],
+    [undefined, 'hold'],
     ['unencodable', 'refuse'],
   ];
   for (const [sent, answer] of answerOfSent) {
     it(`answers ${answer} when what was published instead is ${sent ?? 'without outcome'}`, () => {
-      const mixed = plan([ack, park, { do: 'giveBack' }]);
-      expect(answersOf(mixed, sent === undefined ? [] : [sent], 3)).to.deep.equal(['ack', answer, 'giveBack']);
+      expect(answerTo(sent)).to.equal(answer);
     });
   }
 
   it('retries a delivery that the handler gave no outcome for', () => {
-    const { republish } = plan([ack], [delivery(), delivery()]);
-    expect(republish.map(({ index }) => index)).to.deep.equal([1]);
-  });
-
-  it('retries every delivery of a batch that failed as a whole', () => {
-    expect(retryAll(2, cause)).to.deep.equal([retry, retry]);
+    expect(plan([ack], [delivery(), delivery()]).map(inShort)).to.deep.equal([
+      ['ack'],
+      [null, 'retry.1s', 'q', undefined],
+    ]);
   });
 
   it('joins neighbours with one answer', () => {

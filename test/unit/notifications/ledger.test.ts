@@ -51,7 +51,7 @@ describe('ledger of notifications', () => {
     const { ledger, other, clock, stored } = setUp();
     const [claim] = await ledger.claim([entry('a')]);
     clock.ms += 100;
-    await ledger.note([{ claimed: claimedIn(claim), error: null }]);
+    await ledger.note([{ claimed: claimedIn(claim), status: 'sent', error: null }]);
     expect(await stored('a')).to.include({ status: 'sent', attempts: 1, error: null });
     expect(await stored('a')).to.deep.include({ sentAt: new Date(start + 100) });
     expect(await stored('a')).not.to.have.property('leaseUntil');
@@ -93,10 +93,19 @@ describe('ledger of notifications', () => {
   it('gives a failed entry to send again at once, and counts', async () => {
     const { ledger, stored } = setUp();
     const [claim] = await ledger.claim([entry('a')]);
-    await ledger.note([{ claimed: claimedIn(claim), error: 'no such mailbox' }]);
+    await ledger.note([{ claimed: claimedIn(claim), status: 'failed', error: 'no such mailbox' }]);
     expect(await stored('a')).to.include({ status: 'failed', error: 'no such mailbox', sentAt: null });
     expect(statusesOf(await ledger.claim([entry('a')]))).to.deep.equal(['send']);
     expect(await stored('a')).to.include({ status: 'pending', attempts: 2, error: null });
+  });
+
+  it('gives an entry that was not tried to anybody at once, and counts no attempt', async () => {
+    const { ledger, other, stored } = setUp();
+    const [claim] = await ledger.claim([entry('a')]);
+    await ledger.note([{ claimed: claimedIn(claim), status: 'pending', error: 'connection refused' }]);
+    expect(await stored('a')).to.include({ status: 'pending', attempts: 0, error: 'connection refused', sentAt: null });
+    expect(statusesOf(await other.claim([entry('a')]))).to.deep.equal(['send']);
+    expect(await stored('a')).to.include({ status: 'pending', attempts: 1, error: null });
   });
 
   it('gives an entry to one of two that ask at the same time', async () => {
@@ -111,23 +120,23 @@ describe('ledger of notifications', () => {
     clock.ms += leaseMs;
     const [taken] = await other.claim([entry('a')]);
     await ledger.note([
-      { claimed: claimedIn(late), error: 'too late' },
-      { claimed: claimedIn(inTime), error: null },
+      { claimed: claimedIn(late), status: 'failed', error: 'too late' },
+      { claimed: claimedIn(inTime), status: 'sent', error: null },
     ]);
     expect(await stored('a')).to.include({ status: 'pending', attempts: 2 });
     expect(await stored('b')).to.include({ status: 'sent' });
-    await other.note([{ claimed: claimedIn(taken), error: null }]);
+    await other.note([{ claimed: claimedIn(taken), status: 'sent', error: null }]);
     expect(await stored('a')).to.include({ status: 'sent' });
   });
 
   it('notes once, also when told twice', async () => {
     const { ledger, clock, stored } = setUp();
     const [a, b] = await ledger.claim([entry('a'), entry('b')]);
-    await ledger.note([{ claimed: claimedIn(a), error: null }]);
+    await ledger.note([{ claimed: claimedIn(a), status: 'sent', error: null }]);
     clock.ms += 1;
     await ledger.note([
-      { claimed: claimedIn(a), error: null },
-      { claimed: claimedIn(b), error: null },
+      { claimed: claimedIn(a), status: 'sent', error: null },
+      { claimed: claimedIn(b), status: 'sent', error: null },
     ]);
     expect(await stored('a')).to.deep.include({ version: 2, sentAt: new Date(start) });
     expect(await stored('b')).to.include({ status: 'sent' });

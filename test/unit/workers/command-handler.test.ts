@@ -286,6 +286,27 @@ describe('command handler', () => {
       expect(results[0]?.kind === 'invalid' && results[0].message).to.include('over 16 MB');
     });
 
+    it('answers what was stored before the store went away, and none behind it in its stream', async () => {
+      const store = makeStore();
+      let appends = 0;
+      const append: EventStore['append'] = async (commits) => {
+        if ((appends += 1) === 1) return store.append(commits);
+        throw new WarrenError('STORE_UNAVAILABLE', 'lost');
+      };
+      const handle = handlerOn({ ...store, append });
+      // The third waits for the answer of the first, whose id it has, and the fourth for the third.
+      const batch = [add('c-1', 5), add('c-2', 1, 't-2'), add('c-1', 5), add('c-3', 2)];
+      const results = await handle(batch);
+      expect(results.map(inShort)).to.deep.equal(['accepted 1', 'accepted 1', 'accepted 1', 'failed']);
+      expect(results.flatMap((result) => (result.kind === 'answered' ? result.appended : []))).to.have.length(2);
+      expect(await answers(handlerOn(store), ...batch)).to.deep.equal([
+        'accepted 1',
+        'accepted 1',
+        'accepted 1',
+        'accepted 2',
+      ]);
+    });
+
     it('answers a repeated batch as if nothing had happened, wherever the store was lost', async () => {
       const batch = [add('c-1', 5), take('c-2', 9), take('c-3', 5), add('c-4', 1, 't-2')];
       const steps = ['readTails', 'append', 'findByCommand'] as const;
@@ -310,11 +331,9 @@ describe('command handler', () => {
                 ? losingHalfWay
                 : (given: never) => losing(() => store[step](given) as Promise<never>),
           });
-          const lost = await handle(batch).then(
-            () => 'answered',
-            (error: unknown) => (error as WarrenError).code,
-          );
-          expect(lost).to.equal('STORE_UNAVAILABLE');
+          for (const result of await handle(batch)) {
+            expect(result.kind === 'failed' && result.cause).to.include({ code: 'STORE_UNAVAILABLE' });
+          }
           const expected = ['accepted 1', 'TOO_LITTLE 1', 'accepted 2', 'accepted 1'];
           // A rejected command is decided anew: where the first run was stored, on what that run left.
           if (step === 'append' && stored) expected[1] = 'TOO_LITTLE 2';

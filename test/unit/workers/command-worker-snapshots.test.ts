@@ -21,6 +21,7 @@ const adding = (id: string): Delivery => ({
   properties: {},
   redelivered: false,
   retries: 0,
+  deliveryCount: 0,
 });
 
 /** A command worker whose batches the test hands over, on a store of which `change` replaces a part. */
@@ -102,6 +103,8 @@ describe('snapshots of a command worker', () => {
     const event = { type: 'tally.added', payload: { amount: 1 }, schemaVersion: 2 };
     const stream = { aggregateType: 'tally', aggregateId: 't-1' };
     await eventStore.append([{ stream, expectedVersion: 0, commandDigest: '', metadata, events: [event, event] }]);
+    expect(await add('c-1')).to.deep.equal(['hold store']);
+    expect(await add('c-1')).to.deep.equal(['hold store']);
     expect(await add('c-1')).to.deep.equal(['ack']);
     await worker.stop();
     expect(reads).to.equal(3);

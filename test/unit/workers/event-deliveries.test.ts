@@ -25,6 +25,14 @@ describe('deliveries of events', () => {
     expect(eventsIn(readEvents([second, first], 'store-1', () => known))).to.deep.equal([...events].reverse());
   });
 
+  it('gives those too that nobody here knows any more or yet, since what is behind them waits', () => {
+    for (const schemaVersion of [1, 3]) {
+      const read = readEvents([firstAt(schemaVersion)], 'store-1', () => defined(2));
+      expect(read.map(({ ok }) => ok)).to.deep.equal([false]);
+      expect(eventsIn(read).map(({ id }) => id)).to.deep.equal([events[0]?.id]);
+    }
+  });
+
   it('parks what carries no event of ours, each for its reason, and keeps the places of the others', () => {
     const batch = [
       { ...first, body: Buffer.from('{') },

@@ -184,7 +184,7 @@ describe('old events at work', () => {
     }
   });
 
-  it('an ordered projection waits at a version that is newer than this code, and skips nothing', async () => {
+  it('an ordered projection leaves a stream whose version is newer than this code, and skips nothing of others', async () => {
     const { eventStore, project, document } = setUp();
     const events = await store(
       eventStore,
@@ -193,11 +193,11 @@ describe('old events at work', () => {
     );
     const deliver = await project(noteTypes);
     await deliver(events.slice(0, 1));
-    const outcomes = await deliver(events.slice(1));
-    expect(
-      outcomes.map((outcome) => outcome.startsWith('retry: Unknown event note.titled, schema version 9')),
-    ).to.deep.equal([true, true]);
-    expect(await document('note_types', 'note.titled')).to.include({ count: 1 });
+    const [newer, other] = await deliver(events.slice(1));
+    expect(newer).to.include('retry: Unknown event note.titled, schema version 9');
+    expect(other).to.equal('ack');
+    expect(await document('note_types', 'note.titled')).to.include({ count: 2 });
+    expect(await document('note_types.blocked', 'n-1')).to.include({ fromVersion: 2, eventId: events[1]?.id });
   });
 
   it('a rule tells what they are now, each once, and nothing of what is not its own', async () => {
@@ -244,6 +244,6 @@ describe('old events at work', () => {
       expect(await document('notes', 'n-2')).to.include({ title: 'B' });
       expect(lines.some((line) => line.includes('comparison with the store failed'))).to.equal(true);
     });
-    expect(await document('notes', 'n-1')).to.equal(undefined);
+    expect(await document('notes', 'n-1')).to.deep.equal({ _id: 'n-1', version: 1, ...titledA });
   });
 });

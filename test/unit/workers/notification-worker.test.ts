@@ -26,7 +26,11 @@ const rule: NotificationRule = {
   text: ({ aggregateId }) => ({ subject: 'Hello', text: `Hello ${aggregateId}` }),
 };
 
-type Change = { readonly note?: Ledger['note']; readonly send?: (notification: Notification) => Promise<void> };
+type Change = {
+  readonly note?: Ledger['note'];
+  readonly claim?: (ledger: Ledger) => Ledger['claim'];
+  readonly send?: (notification: Notification) => Promise<void>;
+};
 
 /** Workers on one ledger, whose batches the test hands over, and what went out. */
 const setUp = () => {
@@ -45,7 +49,11 @@ const setUp = () => {
     const worker = makeNotificationWorker(rule, {
       ...system,
       bus: bus as MessageBus,
-      ledger: { ...ledger, ...(change.note ? { note: change.note } : {}) },
+      ledger: {
+        ...ledger,
+        ...(change.note ? { note: change.note } : {}),
+        ...(change.claim ? { claim: change.claim(ledger) } : {}),
+      },
       channel,
       settings: { prefetch: 10, batchSize: 10 },
     });
@@ -120,6 +128,52 @@ describe('notification worker', () => {
     expect(sent[2]).to.include('u-2');
   });
 
+  it('holds what it has while the channel is away, counts no attempt, and sends it once when it is back', async () => {
+    const { record, workerWith, sent, stored } = setUp();
+    const events = await record(created('u-1'), created('u-2'), created('u-3'));
+    let isAway = true;
+    const deliver = await workerWith({
+      send: async ({ recipient }) => {
+        if (recipient.startsWith('u-2')) throw new Error('no such mailbox');
+        if (isAway) throw new WarrenError('CHANNEL_UNAVAILABLE', 'connection refused');
+      },
+    });
+    // No lease of the try before stands in the way, however soon it is tried again.
+    for (let probes = 0; probes < 3; probes += 1) {
+      expect(await deliver(events)).to.deep.equal(['hold channel', 'retry: no such mailbox', 'hold channel']);
+    }
+    expect(await stored(events[0]?.id ?? '')).to.include({
+      status: 'pending',
+      attempts: 0,
+      error: 'connection refused',
+      sentAt: null,
+    });
+    expect(await stored(events[1]?.id ?? '')).to.include({ status: 'failed', attempts: 3 });
+    isAway = false;
+    // Any worker may have it then.
+    const other = await workerWith();
+    expect(await other(events.slice(2))).to.deep.equal(['ack']);
+    expect(await deliver(events)).to.deep.equal(['ack', 'retry: no such mailbox', 'ack']);
+    expect(sent.filter((each) => each.startsWith('u-1'))).to.have.length(1);
+    expect(sent.filter((each) => each.startsWith('u-3'))).to.have.length(1);
+    expect(await stored(events[0]?.id ?? '')).to.include({ status: 'sent', attempts: 1, error: null });
+  });
+
+  it('holds its batch, and sends nothing, while the database is down before it', async () => {
+    const { record, workerWith, sent } = setUp();
+    const events = await record(created('u-1'), created('u-2'));
+    let isDown = true;
+    const deliver = await workerWith({
+      claim: (ledger) => (entries) =>
+        isDown ? Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'down')) : ledger.claim(entries),
+    });
+    expect(await deliver(events)).to.deep.equal(['hold store', 'hold store']);
+    expect(sent).to.have.length(0);
+    isDown = false;
+    expect(await deliver(events)).to.deep.equal(['ack', 'ack']);
+    expect(sent).to.have.length(2);
+  });
+
   it('retries an event whose rule throws, alone', async () => {
     const { record, workerWith, sent } = setUp();
     const events = await record(created('u-1'), created('bad'), created('u-2'));
@@ -178,11 +232,11 @@ describe('notification worker', () => {
     expect(await stored(events[0]?.id ?? '')).to.include({ status: 'sent' });
   });
 
-  it('gives back when the time to drain is over and the database is down', async () => {
+  it('holds what it cannot note when the time to drain is over and the database is down', async () => {
     const { record, workerWith, drained } = setUp();
     const events = await record(created('u-1'));
     const deliver = await workerWith({ note: () => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'down')) });
     drained.abort();
-    expect(await deliver(events)).to.deep.equal(['giveBack']);
+    expect(await deliver(events)).to.deep.equal(['hold store']);
   });
 });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { WarrenError } from '../../../src/errors.js';
 import type { ReadStore } from '../../../src/read-store/read-store.js';
 import { makeOrderedApplier } from '../../../src/workers/ordered-projection.js';
 import { batchesOf } from '../../helpers/order-histories.js';
@@ -70,10 +71,10 @@ describe('ordered projection at work', () => {
       const outcome = await readStore.write(batch);
       if (lost) return outcome;
       lost = true;
-      throw new Error('lost');
+      throw new WarrenError('STORE_UNAVAILABLE', 'lost');
     };
     const applier = applierOn({ readStore: { ...readStore, write } });
-    expect(await applier.apply(events).catch(String)).to.equal('Error: lost');
+    expect(await applier.apply(events).catch((error: unknown) => error)).to.include({ code: 'STORE_UNAVAILABLE' });
     await applier.apply(events);
     expect(await seenBy('all')).to.deep.equal([1, 2]);
   });

@@ -65,11 +65,11 @@ describe('projection worker', () => {
     expect(await seen('u-1')).to.deep.equal([1, 2]);
   });
 
-  it('retries the events of an aggregate that cannot be applied, and stops no other', async () => {
+  it('retries the first event of an aggregate that cannot be applied; its later ones wait, others go on', async () => {
     const { record, deliver, seen } = await setUp();
     const events = await record(created('u-1'), created('bad'), created('u-2'), updated('bad'), updated('u-1'));
     const retry = 'retry: cannot be applied';
-    expect(await deliver(events)).to.deep.equal(['ack', retry, 'ack', retry, 'ack']);
+    expect(await deliver(events)).to.deep.equal(['ack', retry, 'ack', 'ack', 'ack']);
     expect([await seen('u-1'), await seen('u-2'), await seen('bad')]).to.deep.equal([[1, 5], [3], undefined]);
   });
 
@@ -89,35 +89,42 @@ describe('projection worker', () => {
     ]);
   });
 
-  it('waits for a database that is down, holding what it has', async () => {
+  it('holds what it has while the database is down, and does it when it is back', async () => {
     let fails = 0;
     const system = makeMemorySystem();
     const read: ReadStore['read'] = async (...asked) =>
       (fails += 1) === 1 ? unavailable() : system.readStore.read(...asked);
     const { record, deliver, lines } = await setUp({ readStore: { ...system.readStore, read } });
-    expect(await deliver(await record(created('u-1')))).to.deep.equal(['ack']);
-    expect(lines).to.deep.equal(['warn: waiting for a dependency', 'info: dependency is back']);
+    const events = await record(created('u-1'), ['u-2', 'user.renamed', {}]);
+    expect(await deliver(events)).to.deep.equal(['hold store', 'hold store']);
+    expect(await deliver(events)).to.deep.equal(['ack', 'park UNKNOWN_EVENT']);
+    expect(lines).to.deep.equal([]);
   });
 
-  it('gives back what it holds when the time to drain is over, and retries none of it', async () => {
-    let calls = 0;
-    const change = { write: async () => ((calls += 1) === 1 ? 'stale' : unavailable()) } as Partial<ReadStore>;
-    for (const readStore of [change, { read: unavailable }]) {
-      const { record, deliver, drained } = await setUp({ readStore });
-      drained.abort();
-      const events = await record(created('u-1'), created('u-2'));
-      expect(await deliver(events)).to.deep.equal(['giveBack', 'giveBack']);
+  it('holds all, and blames no aggregate, where the database goes while it tries them one by one', async () => {
+    let writes = 0;
+    const write = (): Promise<never> => ((writes += 1) === 1 ? Promise.reject(new Error('too large')) : unavailable());
+    const { record, deliver } = await setUp({ readStore: { write } });
+    const events = await record(created('u-1'), updated('u-1'), created('u-2'));
+    expect(await deliver(events)).to.deep.equal(['hold store', 'hold store', 'hold store']);
+  });
+
+  it('holds, and says once a minute, what needs a person', async () => {
+    for (const code of ['STORE_UNUSABLE', 'STORE_CHANGED', 'LOG_BROKEN'] as const) {
+      const read = (): Promise<never> => Promise.reject(new WarrenError(code, 'somebody must act'));
+      const { record, deliver, lines, clock } = await setUp({ readStore: { read } });
+      const events = await record(created('u-1'));
+      const saying = 'error: messages are held until somebody acts';
+      for (const [ms, said] of [
+        [0, 1],
+        [59_999, 1],
+        [1, 2],
+      ] as const) {
+        clock.at = new Date(clock.at.getTime() + ms);
+        expect(await deliver(events)).to.deep.equal(['hold store']);
+        expect(lines, `${code} after ${ms} ms`).to.deep.equal(Array.from({ length: said }, () => saying));
+      }
     }
-  });
-
-  it('gives back when the database goes while it tries aggregates one by one', async () => {
-    let reads = 0;
-    const system = makeMemorySystem();
-    const read: ReadStore['read'] = async (...asked) =>
-      (reads += 1) === 1 ? system.readStore.read(...asked) : unavailable();
-    const { record, deliver, drained } = await setUp({ readStore: { ...system.readStore, read } });
-    drained.abort();
-    expect(await deliver(await record(created('bad'), created('u-1')))).to.deep.equal(['giveBack', 'giveBack']);
   });
 
   it('heals what no message brought, without one', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { mismatchError } from '../../../../src/messaging/rabbitmq/declare.js';
+import { mismatchOf } from '../../../../src/messaging/rabbitmq/declare.js';
 
 const refused = (text: string): Error =>
   new Error(`Operation failed: QueueDeclare; 406 (PRECONDITION-FAILED) with message "PRECONDITION_FAILED - ${text}"`);
@@ -25,13 +25,13 @@ describe('topology mismatch', () => {
   ] as const) {
     it(`says: ${start}`, () => {
       const cause = refused(text);
-      const error = mismatchError(cause);
+      const error = mismatchOf(cause)?.error;
       expect(error).to.include({ code: 'TOPOLOGY', cause });
       expect(error?.message).to.satisfy((message: string) => message.startsWith(start));
     });
   }
 
   it('leaves other refusals alone', () => {
-    expect(mismatchError(new Error('Connection closed'))).to.equal(null);
+    expect(mismatchOf(new Error('Connection closed'))).to.equal(null);
   });
 });

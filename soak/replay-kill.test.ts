@@ -1,0 +1,3 @@
+import { describeReplayKill } from '../test/helpers/replay-kill.js';
+
+describeReplayKill(10_000, 180_000);

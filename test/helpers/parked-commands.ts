@@ -2,7 +2,7 @@ import { connect, type Channel } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import { composeForCli } from '../../src/compose.js';
 import { loadConfig } from '../../src/config.js';
-import type { ParkedDeps } from '../../src/operations/parked/parked-queue.js';
+import { readAll, withParked, type ParkedDeps } from '../../src/operations/parked/parked-queue.js';
 import type { UsedServices } from './services.js';
 
 /** Users that the parked commands rename. */
@@ -77,12 +77,12 @@ export type Renaming = { readonly id?: string; readonly payload: { readonly name
 
 /** The parked commands, first to last; they stay where they are. */
 export const parkedRenames = (services: UsedServices): Promise<readonly Renaming[]> =>
-  withChannel(services, async (channel) => {
-    const found: Renaming[] = [];
-    for (let message = await channel.get('commands.parked'); message; message = await channel.get('commands.parked')) {
-      found.push(JSON.parse(message.content.toString('utf8')) as Renaming);
-    }
-    return found;
-  });
+  withOperator(services, (deps) =>
+    withParked(deps, 'commands', async (session) => {
+      const found: Renaming[] = [];
+      for await (const { held } of readAll(session)) found.push(JSON.parse(held.body.toString('utf8')) as Renaming);
+      return found;
+    }),
+  );
 
 export const createdUsers = users;

@@ -8,7 +8,7 @@ export type ProbeDeps = {
   readonly silenceMs: number;
   /** Has the broker said that it will not read from us for now? */
   readonly isBlocked: () => boolean;
-  /** What came in so far: behind a large message an answer may be late, and the broker is there. */
+  /** What came in so far: behind large messages an answer may be late, and the broker is there. */
   readonly bytesRead: () => number;
   readonly onSilence: () => void;
 };
@@ -64,11 +64,14 @@ export const startProbe = (deps: ProbeDeps): Probe => {
       end();
     };
     ask().then(done, done);
-    for (let silent = 0; silent < slices; silent += 1) {
+    let [silent, unanswered] = [0, 0];
+    // What comes in lengthens the wait, once: where only our way to the broker is cut, it goes on delivering for long.
+    while (silent < slices && unanswered < 2 * slices) {
       const before = bytesRead();
       await pause(silenceMs / slices);
       if (answered() || isStopped()) return true;
-      if (isBlocked() || bytesRead() !== before) silent = -1;
+      unanswered = isBlocked() ? 0 : unanswered + 1;
+      silent = isBlocked() || bytesRead() !== before ? 0 : silent + 1;
     }
     return false;
   };

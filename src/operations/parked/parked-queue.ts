@@ -58,26 +58,30 @@ export async function* readAll(session: QueueSession): AsyncGenerator<ParkedMess
 }
 
 /** Messages that an edited copy stands for: an edit was interrupted after the copy was parked and before they went. */
-export type Replaced = { has(parked: Placed): boolean };
+export type Replaced = { has(parked: Placed): boolean; some(): boolean };
 
 /** What tells one message of a session from the others. */
 export type Placed = { readonly key: string; readonly held: { readonly place: number } };
 
 /**
- * Collects, first to last, what is replaced. A copy comes behind what it replaces, and replaces one message; the place
- * tells apart those that are the same in everything, the key is for a queue that somebody purged in between.
+ * Collects what is replaced; ask it when it has seen all of the queue. A copy replaces one message, wherever that
+ * stands: whoever looks by other means may change the order (the management page does, 3.10). The place tells apart
+ * those that are the same in everything, the key is for a queue that somebody purged in between.
  */
 export const makeReplaced = (): Replaced & { look(parked: ParkedMessage): void } => {
   const places = new Map<string, number[]>();
-  const replaced = new Map<number, string>();
+  const copies = new Map<string, number>();
   return {
     look: ({ key, editOf, held }) => {
-      const place = editOf === null ? undefined : places.get(editOf)?.shift();
-      if (editOf !== null && place !== undefined) replaced.set(place, editOf);
+      if (editOf !== null) copies.set(editOf, (copies.get(editOf) ?? 0) + 1);
       const same = places.get(key);
       if (same) same.push(held.place);
       else places.set(key, [held.place]);
     },
-    has: ({ key, held }) => replaced.get(held.place) === key,
+    has: ({ key, held }) => {
+      const at = places.get(key)?.indexOf(held.place) ?? -1;
+      return at >= 0 && at < (copies.get(key) ?? 0);
+    },
+    some: () => [...copies.keys()].some((key) => places.has(key)),
   };
 };

@@ -38,6 +38,18 @@ type Run = { readonly progress?: (done: ReplayResult) => void; readonly signal?:
 /** Ten turns a second: smooth for the workers, and few enough for one confirm and one ack each. */
 const turnSize = (ratePerSecond: number): number => Math.max(1, Math.min(100, Math.floor(ratePerSecond / 10)));
 
+/** First of all: were a copy sent while what it replaces is still parked, a kill would leave that one to the next replay. */
+const dropReplaced = async (session: QueueSession, replaced: Replaced): Promise<number> => {
+  let dropped = 0;
+  await session.rewind();
+  for (let page = await session.next(500); page.length > 0; page = await session.next(500)) {
+    const originals = page.filter((held) => replaced.has(readParked(held)));
+    if (originals.length > 0) await session.ack(originals);
+    dropped += originals.length;
+  }
+  return dropped;
+};
+
 type Survey = { readonly selected: number; readonly replaced: Replaced };
 
 /** What is there. The whole queue, since an edited copy stands behind what it replaces. */
@@ -85,6 +97,7 @@ export const replayParked = async (
     const { selected, replaced } = await survey(session, input);
     let result: ReplayResult = { queue, selected, replayed: 0, unroutable: 0, dropped: 0, interrupted: false };
     if (input.dryRun || selected === 0) return result;
+    if (replaced.some()) result = { ...result, dropped: await dropReplaced(session, replaced) };
     await session.rewind();
     const pace = makePace(input.ratePerSecond, signal);
     let taken = 0;
@@ -92,20 +105,17 @@ export const replayParked = async (
       const page = await session.next(turnSize(input.ratePerSecond));
       const parked = page.map(readParked);
       if (parked.length === 0) break;
-      const originals = parked.filter((each) => replaced.has(each));
-      const turn = parked.filter((each) => isSelected(input, each) && !replaced.has(each)).slice(0, selected - taken);
+      const turn = parked.filter((each) => isSelected(input, each)).slice(0, selected - taken);
       if (!(await pace(turn.length))) return { ...result, interrupted: true };
       const outcomes = await deps.bus.publish(turn.map((each) => replayMessage(each, queue)));
       deps.reached?.('after-confirm');
       const confirmed = turn.filter((_, index) => outcomes[index] === 'confirmed');
-      const gone = [...originals, ...confirmed].map(({ held }) => held);
-      if (gone.length > 0) await session.ack(gone);
+      if (confirmed.length > 0) await session.ack(confirmed.map(({ held }) => held));
       taken += turn.length;
       result = {
         ...result,
         replayed: result.replayed + confirmed.length,
         unroutable: result.unroutable + outcomes.filter((outcome) => outcome === 'unroutable').length,
-        dropped: result.dropped + originals.length,
       };
       if (outcomes.includes('unknown')) {
         throw new WarrenError(

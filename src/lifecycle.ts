@@ -108,6 +108,8 @@ export const runRole = (deps: {
   const start = async (): Promise<void> => {
     if (server) ({ url } = await server.listen());
     await system.open(stopping.signal);
+    // A stop that came at this very moment saw no worker, and waits for none.
+    if (stopping.signal.aborted) return;
     const work = allOf(rolesOf(role).map((each) => startRole(each, { ...system, liveness }, names, reached)));
     worker = work;
     await work.ready;

@@ -162,13 +162,22 @@ export const makeMessagingTelemetry = (registry: Registry): MessagingTelemetry =
   };
 
   const watchParked: MessagingTelemetry['watchParked'] = (queues, countOf) => {
+    // A scrape that comes before the broker has answered the last one shares its question: there is one a queue.
+    const asked = new Map<string, ReturnType<MessageBus['countOf']>>();
+    const ask = (queue: string): ReturnType<MessageBus['countOf']> => {
+      const running = asked.get(queue);
+      if (running) return running;
+      const count = countOf(queue).finally(() => asked.delete(queue));
+      asked.set(queue, count);
+      return count;
+    };
     new Gauge({
       name: 'warren_parked_messages',
       help: 'Messages that wait for a person, those that the broker parked too; nothing while it does not answer',
       labelNames: ['queue'],
       registers,
       async collect() {
-        const counts = await Promise.all(queues.map((queue) => within(countWithinMs, countOf(queue))));
+        const counts = await Promise.all(queues.map((queue) => within(countWithinMs, ask(queue))));
         this.reset();
         for (const [at, found] of counts.entries()) if (found) this.set({ queue: queues[at] ?? '' }, found.messages);
       },

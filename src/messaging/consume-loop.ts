@@ -24,6 +24,8 @@ export type ConsumeLoop<Item extends InHand> = Pick<BatchLoop<Item>, 'push' | 's
   handBack(): void;
   /** What is down, while the consumer is paused. */
   dependency(): Dependency | null;
+  /** The dependency answers: closes the circuit where nothing is in hand that could find out. */
+  answered(): void;
 };
 
 /** A message that so many consumers took and never answered may be what ended them: it is handled alone. */
@@ -114,14 +116,14 @@ export const makeConsumeLoop = <Item extends InHand>(deps: ConsumeLoopDeps<Item>
     await before;
     // Lost meanwhile: the broker delivers them again, so a retry published now would be a second copy.
     if (!areOurs(items)) return false;
-    const answers = await handling.publish(items, steps);
+    const answers = await handling.publish(items, steps, () => areOurs(items));
     if (!areOurs(items)) return false;
     const places = [...items.keys()];
     const held = places.filter((at) => answers[at] === 'hold');
     const done = places.filter((at) => answers[at] !== 'hold');
     settle(
       done.flatMap((at) => items[at] ?? []),
-      done.map((at) => (answers[at] === 'refuse' ? 'refuse' : 'ack')),
+      answers.filter((answer) => answer !== 'hold'),
     );
     const step = steps[held[0] ?? -1];
     if (step) {
@@ -172,6 +174,8 @@ export const makeConsumeLoop = <Item extends InHand>(deps: ConsumeLoopDeps<Item>
 
   const loop = makeBatchLoop<Item>(sizeOf, run);
 
+  const inHand = (): number => loop.inHand() + publishing;
+
   return {
     push: (item) => {
       loop.push(item);
@@ -179,7 +183,7 @@ export const makeConsumeLoop = <Item extends InHand>(deps: ConsumeLoopDeps<Item>
     stop: () => {
       loop.stop();
     },
-    inHand: () => loop.inHand() + publishing,
+    inHand,
     idle: async () => {
       await loop.idle();
       await lastPublish;
@@ -192,5 +196,8 @@ export const makeConsumeLoop = <Item extends InHand>(deps: ConsumeLoopDeps<Item>
       settle(unstarted, unstarted.map(answerAtStop));
     },
     dependency: () => (circuit.kind === 'closed' ? null : circuit.dependency),
+    answered: () => {
+      if (inHand() === 0) passed();
+    },
   };
 };

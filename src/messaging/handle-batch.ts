@@ -1,16 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { outcomeOf } from '../core/failure-policy.js';
 import { asError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { probeDelayMs } from './circuit.js';
 import type { BatchHandler, Delivery, Dependency, Outcome, OutgoingMessage } from './message-bus.js';
 import type { MessagingMetrics } from './messaging-metrics.js';
 import {
   answerTo,
+  isRefusal,
   noOutcome,
   planSettlement,
   type Answer,
   type LadderSettings,
   type Republish,
-  type SendOutcome,
+  type RepublishOutcome,
   type Step,
 } from './settlement.js';
 
@@ -18,7 +21,7 @@ export type HandleBatchDeps = {
   readonly queue: string;
   readonly handle: BatchHandler;
   /** Confirmed publish; one outcome a message. */
-  readonly send: (messages: readonly OutgoingMessage[]) => Promise<readonly SendOutcome[]>;
+  readonly send: (messages: readonly OutgoingMessage[]) => Promise<readonly RepublishOutcome[]>;
   readonly ladder: LadderSettings;
   readonly now: () => Date;
   readonly newId: () => string;
@@ -45,8 +48,15 @@ export type Down = { readonly dependency: Dependency; readonly cause: Error };
 export type BatchHandling = {
   /** The handler; gives what each delivery needs before it is settled. Never rejects. */
   stepsFor(batch: readonly InHand[]): Promise<readonly Step[]>;
-  /** The publishes that must come first. Confirmed, then acked: a kill between the two leaves the message twice. */
-  publish(batch: readonly InHand[], steps: readonly Republish[]): Promise<readonly (Answer | 'hold')[]>;
+  /**
+   * The publishes that must come first. Confirmed, then acked: a kill between the two leaves the message twice. What the
+   * broker refuses it is asked for again a few times, while `areOurs`.
+   */
+  publish(
+    batch: readonly InHand[],
+    steps: readonly Republish[],
+    areOurs: () => boolean,
+  ): Promise<readonly (Answer | 'hold')[]>;
 };
 
 const complete = (outcomes: readonly Outcome[], size: number): readonly Outcome[] =>
@@ -57,6 +67,9 @@ export const brokerDown = (step: Republish): Down => {
   const { exchange, routingKey } = step.message;
   return { dependency: 'broker', cause: new Error(`The broker took no message for ${exchange || routingKey}`) };
 };
+
+/** A queue that was deleted is declared again meanwhile. With the pauses between them about a second. */
+const maxSends = 5;
 
 export const makeBatchHandling = (deps: HandleBatchDeps): BatchHandling => {
   const { queue, handle, log, metrics } = deps;
@@ -100,12 +113,30 @@ export const makeBatchHandling = (deps: HandleBatchDeps): BatchHandling => {
     return outcomes;
   };
 
+  const sendPatiently = async (
+    messages: readonly OutgoingMessage[],
+    areOurs: () => boolean,
+  ): Promise<readonly (RepublishOutcome | undefined)[]> => {
+    const outcomes: (RepublishOutcome | undefined)[] = [...(await deps.send(messages))];
+    for (let sends = 1; sends < maxSends; sends += 1) {
+      const refused = [...outcomes.keys()].filter((at) => isRefusal(outcomes[at]));
+      if (refused.length === 0) break;
+      await delay(probeDelayMs(sends, deps.random()));
+      // Lost meanwhile: they come again.
+      if (!areOurs()) break;
+      const again = await deps.send(refused.flatMap((at) => messages[at] ?? []));
+      for (const [place, at] of refused.entries()) outcomes[at] = again[place];
+    }
+    return outcomes;
+  };
+
   const reportSent = (steps: readonly Republish[], answers: readonly (Answer | 'hold')[]): void => {
-    const totals = { retry: 0, park: 0, hold: 0, refuse: 0 };
+    const totals = { retry: 0, park: 0, hold: 0, reject: 0, refuse: 0 };
     for (const [at, { parked }] of steps.entries()) {
-      if (answers[at] === 'ack' && parked) metrics?.onParked(queue, parked);
-      if (answers[at] === 'ack') totals[parked ? 'park' : 'retry'] += 1;
-      else totals[answers[at] === 'refuse' ? 'refuse' : 'hold'] += 1;
+      const answer = answers[at];
+      if (answer === 'ack' && parked) metrics?.onParked(queue, parked);
+      if (answer === 'ack') totals[parked ? 'park' : 'retry'] += 1;
+      else totals[answer === 'refuse' || answer === 'reject' ? answer : 'hold'] += 1;
     }
     for (const [answer, count] of Object.entries(totals)) {
       if (count > 0) metrics?.onSettled(queue, answer as keyof typeof totals, count);
@@ -132,9 +163,12 @@ export const makeBatchHandling = (deps: HandleBatchDeps): BatchHandling => {
       const inOrder = planned[Symbol.iterator]();
       return batch.map(({ unsent }): Step => unsent ?? inOrder.next().value ?? { do: 'giveBack' });
     },
-    publish: async (batch, steps) => {
-      const sent = await deps.send(steps.map(({ message }) => message));
-      const answers = steps.map((_, at) => answerTo(sent[at]));
+    publish: async (batch, steps, areOurs) => {
+      const sent = await sendPatiently(
+        steps.map(({ message }) => message),
+        areOurs,
+      );
+      const answers = steps.map(({ parked }, at) => answerTo(sent[at], parked));
       // What was not sent stays with its delivery: the same message, ids and all, goes out again.
       for (const [at, item] of batch.entries()) item.unsent = answers[at] === 'hold' ? (steps[at] ?? null) : null;
       reportSent(steps, answers);

@@ -61,8 +61,7 @@ export type ParkReason =
   | 'TOO_LARGE'
   | 'COMMAND_ID_REUSED'
   | 'UNSTORABLE'
-  | 'RETRIES_EXHAUSTED'
-  | 'BEHIND_PARKED';
+  | 'RETRIES_EXHAUSTED';
 
 /** What a handler may find down. */
 export type Dependency = 'store' | 'broker' | 'channel';

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Delivery, HeldMessage, OutgoingMessage } from './message-bus.js';
 import { firstPlace, withoutWhatActsAgain } from './republish.js';
-import { defaultExchange, parkedQueue } from './topology.js';
+import { defaultExchange, movingQueue, parkedQueue } from './topology.js';
 
 /** A message in a parked queue, read for an operator. Its texts come from anybody who may publish. */
 export type ParkedMessage = {
@@ -30,7 +30,13 @@ const timeOf = (value: unknown): Date | null => {
   return Number.isNaN(at.getTime()) ? null : at;
 };
 
-type Death = { readonly reason: string; readonly at: Date | null; readonly exchange: unknown; readonly key: unknown };
+type Death = {
+  readonly reason: string;
+  readonly queue: string;
+  readonly at: Date | null;
+  readonly exchange: unknown;
+  readonly key: unknown;
+};
 
 /** What the broker wrote when it moved the message here: its first entry that is no hop of the ladder, latest first. */
 const deathOf = (headers: Headers): Death | null => {
@@ -41,7 +47,7 @@ const deathOf = (headers: Headers): Death | null => {
     const seconds = (time as { readonly value?: unknown } | undefined)?.value;
     const at = typeof seconds === 'number' ? new Date(seconds * 1000) : null;
     const key: unknown = Array.isArray(keys) ? keys[0] : undefined;
-    return { reason: reason.toUpperCase(), at, exchange, key };
+    return { reason: reason.toUpperCase(), queue, at, exchange, key };
   }
   return null;
 };
@@ -94,14 +100,56 @@ export const readParked = (held: HeldMessage): ParkedMessage => {
 /**
  * A dead letter of the broker says only there where it was published first, and the routing key may be its type.
  */
-const withFirstPlace = ({ held }: ParkedMessage): Delivery => {
-  const { 'retry-attempt': _spent, ...headers } = withoutLooks(held.properties.headers ?? {});
+const fromFirstPlace = (held: Delivery): Delivery => {
+  const headers = withoutLooks(held.properties.headers ?? {});
   const death = deathOf(headers);
   const place =
     typeof death?.exchange === 'string' && typeof death.key === 'string'
       ? { exchange: death.exchange, routingKey: death.key }
       : { exchange: defaultExchange, routingKey: '' };
   return { ...held, ...firstPlace(place, headers), properties: { ...held.properties, headers } };
+};
+
+const withFirstPlace = ({ held }: ParkedMessage): Delivery => {
+  const { 'retry-attempt': _spent, ...headers } = held.properties.headers ?? {};
+  return fromFirstPlace({ ...held, properties: { ...held.properties, headers } });
+};
+
+/** Died into the parked queue that it is moved from, or that it is brought back to. */
+const isDeadLetter = (death: Death, from: string): boolean =>
+  from === parkedQueue(death.queue) || from === movingQueue(parkedQueue(death.queue));
+
+/**
+ * What we say of a message that the broker parked: its own record does not survive being published again. The key
+ * stays the same, so that both copies that a kill leaves have it; but not without an id, since a replay names the
+ * message after its key then, and two that are alike would be taken for one.
+ */
+const deathHeaders = (delivery: Delivery, { reason, queue, at }: Death): Headers => ({
+  'parked-id': delivery.properties.messageId === undefined ? randomUUID() : digestOf(delivery),
+  'parked-reason': reason,
+  ...(at === null ? {} : { 'parked-at': at.toISOString() }),
+  'parked-queue': queue,
+});
+
+/** The message as it is, for another queue: what was parked stays parked with its reason. */
+export const moveMessage = (delivery: Delivery, queue: string): OutgoingMessage => {
+  const headers = withoutLooks(delivery.properties.headers ?? {});
+  const death = deathOf(headers);
+  const isDead = death !== null && isDeadLetter(death, delivery.queue);
+  const received = Object.entries(headers).filter(([name]) => name.startsWith('parked-'));
+  return {
+    exchange: defaultExchange,
+    routingKey: queue,
+    body: delivery.body,
+    // Moved twice, it may not grow the second time: what could be put into the holding queue must come back.
+    properties: isDead
+      ? withoutWhatActsAgain(fromFirstPlace(delivery), deathHeaders(delivery, death))
+      : withoutWhatActsAgain(
+          { ...delivery, properties: { ...delivery.properties, headers } },
+          Object.fromEntries(received),
+        ),
+    mandatory: true,
+  };
 };
 
 /**

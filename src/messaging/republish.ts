@@ -110,18 +110,3 @@ export const parkMessage = (
   }),
   mandatory: true,
 });
-
-/** The message as it is, for another queue: what was parked stays parked with its reason. */
-export const moveMessage = (delivery: Delivery, queue: string): OutgoingMessage => {
-  const received = Object.entries(delivery.properties.headers ?? {});
-  return {
-    exchange: defaultExchange,
-    routingKey: queue,
-    body: delivery.body,
-    properties: withoutWhatActsAgain(
-      delivery,
-      Object.fromEntries(received.filter(([name]) => name.startsWith(parkedHeaders))),
-    ),
-    mandatory: true,
-  };
-};

@@ -5,6 +5,12 @@ import { parkMessage, retryMessage } from './republish.js';
 /** What became of a message that an adapter sent; `unencodable`: it can never be published as it is. */
 export type SendOutcome = PublishOutcome | 'unencodable';
 
+/** What became of a ladder or parked message; `nacked`: the broker answered that it does not take it. */
+export type RepublishOutcome = SendOutcome | 'nacked';
+
+/** The broker answered, so it is not down, and took it nowhere: a queue is gone, or full. */
+export const isRefusal = (sent: RepublishOutcome | undefined): boolean => sent === 'unroutable' || sent === 'nacked';
+
 /** A delivery that ends as another message: it may be acked only once that one is confirmed. */
 export type Republish = {
   readonly do: 'publish';
@@ -89,12 +95,16 @@ export const planSettlement = (
   return batch.map(stepOf);
 };
 
-/** Second half, when what had to be published has its outcome: what becomes of its delivery. */
-export const answerTo = (sent: SendOutcome | undefined): Answer | 'hold' => {
+/** Second half, when what had to be published has its last outcome: what becomes of its delivery. */
+export const answerTo = (sent: RepublishOutcome | undefined, parked: ParkReason | null): Answer | 'hold' => {
   if (sent === 'confirmed') return 'ack';
-  // Nothing of ours can carry it; the broker's own dead lettering keeps it as it is. All else may be confirmed later:
-  // rejected now it would come back at once, and use up its delivery limit within one alarm of the broker.
-  return sent === 'unencodable' ? 'refuse' : 'hold';
+  // Nothing of ours can carry it; the broker's own dead lettering keeps it as it is.
+  if (sent === 'unencodable') return 'refuse';
+  // Its queue may be out of order for days, and others wait: it costs this delivery alone. What was to be parked, the
+  // broker's dead lettering (at least once) keeps until the parked queue takes it; what was to come back, comes back.
+  if (isRefusal(sent)) return parked ? 'refuse' : 'reject';
+  // It may be confirmed later: rejected now it would come back at once, and use up its delivery limit within one alarm.
+  return 'hold';
 };
 
 /** Neighbours with the same answer: from the one after the previous run to `last`, a place in the batch. */

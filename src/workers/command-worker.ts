@@ -129,10 +129,14 @@ export const makeCommandWorker = (deps: Deps): Worker => {
   const publishAll = async (events: readonly RecordedEvent[]): Promise<void> => {
     if (events.length === 0) return;
     reached('after-append');
-    await publisher.publishAppended(events, now(), () => {
+    const isPublished = await publisher.publishAppended(events, now(), () => {
       telemetry.eventsPublished(events.length);
       reached('after-publish');
     });
+    // Stored is what the sender asked for: no foreign queue that is full stops the commands.
+    if (isPublished) return;
+    const [first, last] = [events[0]?.position, events.at(-1)?.position];
+    log.warn({ events: events.length, first, last }, 'the broker refuses events, leaves them to the relay');
   };
 
   const count = (answers: readonly Answer[]): void => {

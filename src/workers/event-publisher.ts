@@ -8,10 +8,24 @@ import { everyInterval } from './worker.js';
 
 type Deps = {
   readonly eventStore: Pick<EventStore, 'storeId' | 'outbox'>;
-  readonly bus: Pick<MessageBus, 'publish'>;
+  /** Where it says nothing of its health, nothing counts as refused. */
+  readonly bus: Pick<MessageBus, 'publish'> & Partial<Pick<MessageBus, 'health'>>;
   readonly patience: Patience;
   /** How old a range is when relays take it over; the same in all processes. */
   readonly olderThanMs: number;
+};
+
+/** Tries of what was just appended that a broker which is up may leave unconfirmed; then the relays have it. */
+const triesRefused = 3;
+
+/** The broker takes messages, but not these: as when a queue that gets them too is full and rejects more. */
+export class RefusedError extends Error {}
+
+type Limits = {
+  /** Tries in a row of which the broker confirmed nothing, whatever the cause. */
+  readonly inVain?: number;
+  /** Tries of which it did not confirm all though it was up and not blocked: each is another copy for other queues. */
+  readonly refused?: number;
 };
 
 /**
@@ -22,11 +36,17 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
   /** A third: one try to keep may fail. */
   const keepEveryMs = Math.max(1, Math.floor(olderThanMs / 3));
 
-  /** Waits for the broker, or gives up after so many tries in a row of which it confirmed nothing. */
-  const publish = async (events: readonly RecordedEvent[], triesInVain = Infinity): Promise<void> => {
+  const takesMessages = (): boolean => {
+    const health = bus.health?.();
+    return health !== undefined && health.status !== 'down' && !health.blocked;
+  };
+
+  /** Waits for the broker, or gives up at a limit: with RefusedError if the broker was up at the last try. */
+  const publish = async (events: readonly RecordedEvent[], limits: Limits = {}): Promise<void> => {
     const storeId = await patience('STORE_UNAVAILABLE', () => eventStore.storeId());
     let unconfirmed = events;
     let inVain = 0;
+    let refused = 0;
     await patience('BROKER_UNAVAILABLE', async () => {
       const outcomes = await bus.publish(unconfirmed.map((event) => eventMessage(event, storeId)));
       const left = unconfirmed.filter((_, at) => outcomes[at] !== 'confirmed');
@@ -35,8 +55,13 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
       const [first] = left;
       if (!first) return;
       const failure = `${left.length} events, the first at position ${first.position}, are not confirmed by the broker`;
+      const isRefused = takesMessages();
+      if (isRefused) refused += 1;
       // Without the code, since patience goes on with that.
-      if (inVain >= triesInVain) throw new Error(`${failure} after ${inVain} tries; they stay in the outbox`);
+      if (inVain >= (limits.inVain ?? Infinity) || refused >= (limits.refused ?? Infinity)) {
+        const why = `${failure} after ${Math.max(inVain, refused)} tries; they stay in the outbox`;
+        throw isRefused ? new RefusedError(why) : new Error(why);
+      }
       throw new WarrenError('BROKER_UNAVAILABLE', failure);
     });
   };
@@ -75,22 +100,29 @@ export const makeEventPublisher = ({ eventStore, bus, patience, olderThanMs }: D
 
     /**
      * What this process has just appended, in position order; `now` by the clock that gave the timestamps. `onPublished`
-     * is called once all is confirmed, before it is forgotten.
+     * is called once all is confirmed, before it is forgotten. False: a broker that is up refuses some of it; the ranges
+     * stay in the outbox and are kept no more, so that relays take them over.
      */
     publishAppended: (
       events: readonly RecordedEvent[],
       now: Date,
       onPublished: () => void = () => undefined,
-    ): Promise<void> => {
+    ): Promise<boolean> => {
       const ranges = rangesOf(events.map(({ position }) => position));
       // A range ages from before its commit, which may take longer than relays wait.
       const ageMs = now.getTime() - (events[0]?.timestamp ?? now).getTime();
       const work = async (): Promise<void> => {
-        await publish(events);
+        await publish(events, { refused: triesRefused });
         onPublished();
         await forget(ranges);
       };
-      return keeping(new Set(ranges), work, ageMs >= keepEveryMs);
+      return keeping(new Set(ranges), work, ageMs >= keepEveryMs).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof RefusedError) return false;
+          throw error;
+        },
+      );
     },
 
     /**

@@ -196,6 +196,49 @@ describe('topology on a real broker', () => {
     expect((await channel.checkQueue('commands')).messageCount).to.equal(0);
   });
 
+  it('refuses to move a parked message that cannot be sent on, names it, and leaves its queue open and whole', async () => {
+    await remake('commands.parked', { ...quorum, 'x-delivery-limit': 2 });
+    await post('commands.parked', ['a']);
+    // As it comes it can be sent; with one more header it cannot.
+    await post('commands.parked', ['big'], { CC: ['nowhere'], 'parked-id': 'k-big', pad: 'x'.repeat(65_480) });
+    await post('commands.parked', ['c']);
+    const { left } = await apply({ migrate: true });
+    expect(left.map(({ name }) => name)).to.deep.equal(['commands.parked']);
+    expect(left[0]?.why).to.contain('warren parked discard commands --id k-big');
+    expect(await stateOf('commands.parked')).to.include({ state: 'differs', messages: 3, moving: false });
+    expect(await services.management('/policies/%vhost')).to.deep.equal([]);
+    await post('commands.parked', ['d']);
+
+    const taken = await takeAll('commands.parked', 4);
+    expect(taken.map(({ text }) => text)).to.have.members(['a', 'big', 'c', 'd']);
+    await admin.close();
+    admin = await open();
+    expect((await apply({ migrate: true })).left).to.deep.equal([]);
+  });
+
+  it('opens a queue to senders again when a move ends after it was closed', async () => {
+    await remake('commands.parked', { ...quorum, 'x-delivery-limit': 2 });
+    await post('commands.parked', ['a']);
+    let closed = false;
+    const breaking: BrokerAdmin = {
+      ...admin,
+      closeToSenders: async (queue) => {
+        await admin.closeToSenders(queue);
+        closed = true;
+      },
+      mark: () => Promise.reject(new Error('gone')),
+    };
+    const error = await apply({ migrate: true }, breaking).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(Error);
+    expect(closed).to.equal(true);
+    expect(await services.management('/policies/%vhost')).to.deep.equal([]);
+    await admin.close();
+    admin = await open();
+    expect((await apply({ migrate: true })).left).to.deep.equal([]);
+    expect(await stateOf('commands.parked')).to.include({ state: 'same', messages: 1, moving: false });
+    await channel.purgeQueue('commands.parked');
+  });
+
   it('leaves what differs as it is unless a migration is asked for', async () => {
     await remake('events.unrouted', quorum);
     const { left } = await apply({});

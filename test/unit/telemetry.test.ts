@@ -122,6 +122,26 @@ describe('telemetry of a message bus', () => {
     });
   });
 
+  it('does not ask for a parked queue again before it was answered', async () => {
+    const { watchParked, expose } = makeTelemetry('test');
+    let asked = 0;
+    let answer: (count: { messages: number; consumers: number }) => void = () => undefined;
+    watchParked(['q.parked'], () => {
+      asked += 1;
+      return new Promise((resolve) => (answer = resolve));
+    });
+    const scrapes = [expose(), expose()];
+    expect(asked).to.equal(1);
+    answer({ messages: 3, consumers: 0 });
+    for (const { body } of await Promise.all(scrapes)) {
+      expect(linesOf(body, /^warren_parked_messages/)).to.deep.equal(['warren_parked_messages{queue="q.parked"} 3']);
+    }
+    const next = expose();
+    expect(asked).to.equal(2);
+    answer({ messages: 0, consumers: 0 });
+    await next;
+  });
+
   it('measures the time from sent to processed: the age of a message in hand, and the handler on top', async () => {
     const { messaging, expose } = makeTelemetry('test');
     messaging.onConsumed('q', { messages: 3, redelivered: 2, ageSeconds: [0.5, 4, 1000] });

@@ -36,6 +36,8 @@ export type ConnectionDeps = {
   readonly now: () => Date;
   /** Runs on each new connection before anybody else may use it. */
   readonly setUp: (model: ChannelModel) => Promise<void>;
+  /** A declaration that hangs while the connection lives is noticed by nothing else. */
+  readonly setUpLimitMs?: number;
   readonly onReconnect: () => void;
   readonly onBlocked: (blocked: boolean) => void;
 };
@@ -45,7 +47,7 @@ export const clientName = (role: string): string => `warren/${role}@${hostname()
 
 /** The supervised loop: connect, set up, serve until the end, next host, back off after a round of them. */
 export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
-  const { hosts, log, outage, now } = deps;
+  const { hosts, log, outage, now, setUpLimitMs = 30_000 } = deps;
   const closing = new AbortController();
   const isClosing = (): boolean => closing.signal.aborted;
   const waiters = new Set<(model: ChannelModel | null) => void>();
@@ -97,6 +99,22 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
     waiters.clear();
   };
 
+  const setUp = async (open: OpenConnection): Promise<void> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const error = new Error(`could not set the connection up within ${setUpLimitMs} ms`);
+        open.destroy(error);
+        reject(error);
+      }, setUpLimitMs);
+    });
+    try {
+      await Promise.race([deps.setUp(open.model), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
   /** Connects and stays until the connection ends. True: it was in service. */
   const serve = async (host: BrokerHost): Promise<boolean> => {
     let inService = false;
@@ -107,7 +125,7 @@ export const makeConnection = (deps: ConnectionDeps): BrokerConnection => {
       });
       opened = open;
       // `close` may have come while nobody had it, or while it was set up.
-      if (!isClosing()) await deps.setUp(open.model);
+      if (!isClosing()) await setUp(open);
       if (isClosing()) await closeQuietly(open.model);
       else {
         announce(open, host);

@@ -4,7 +4,7 @@ import { makeConsumeLoop } from '../consume-loop.js';
 import type { InHand } from '../handle-batch.js';
 import type { BatchHandler, Consumer, ConsumerHealth, ConsumeOptions, OutgoingMessage } from '../message-bus.js';
 import type { MessagingMetrics } from '../messaging-metrics.js';
-import type { Answer, LadderSettings, SendOutcome } from '../settlement.js';
+import type { Answer, LadderSettings, RepublishOutcome } from '../settlement.js';
 import { pause } from './back-off.js';
 import { keepChannel } from './channel-loop.js';
 import type { BrokerConnection } from './connection.js';
@@ -36,11 +36,16 @@ type Session = {
   readonly channel: Channel;
   readonly openedAt: number;
   readonly prefix: FinishedPrefix;
+  /** Opened while a dependency was down: one delivery at a time, to find out whether it still is. */
+  isNarrow: boolean;
+  readonly consume: () => Promise<unknown>;
   open: boolean;
   consuming: boolean;
 };
 type Item = InHand & { readonly session: Session; readonly message: ConsumeMessage };
 
+/** Between 1.5 and 3 s: what is in the queue has come by then. */
+const idlePauses = 5;
 const isFine = [() => true, () => false] as const;
 
 /** `reopen`: gives up the channel for another one; what is in hand comes back. */
@@ -53,6 +58,7 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
   let lostBefore = false;
   let stopping: Promise<void> | null = null;
   const ending = new AbortController();
+  const isEnding = (): boolean => ending.signal.aborted;
   let becomeReady: () => void;
   const ready = new Promise<void>((resolve) => (becomeReady = resolve));
 
@@ -61,11 +67,28 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
     if (model) await deps.declareAgain(model).catch(() => undefined);
   };
 
-  const send = async (messages: readonly OutgoingMessage[]): Promise<readonly SendOutcome[]> => {
-    const sent = await publisher.send(messages);
+  const send = async (messages: readonly OutgoingMessage[]): Promise<readonly RepublishOutcome[]> => {
+    const nacked = new Set<number>();
+    const sent = await publisher.send(messages, undefined, (index) => nacked.add(index));
     // A parked queue may have been deleted: it is there again when the message comes back.
     if (sent.includes('unroutable')) await redeclare();
-    return sent;
+    return nacked.size === 0 ? sent : sent.map((outcome, at) => (nacked.has(at) ? 'nacked' : outcome));
+  };
+
+  /**
+   * A consumer keeps the prefetch that it began with, so it is cancelled and consumes again. What it has in hand stays:
+   * to close the channel would put that behind the others that came back with it (3.10).
+   */
+  const widen = async (on: Session): Promise<void> => {
+    on.isNarrow = false;
+    try {
+      await on.channel.cancel(deps.consumerTag);
+      await on.channel.prefetch(options.prefetch);
+      if (!isEnding()) await on.consume();
+    } catch (error) {
+      log.debug({ err: error }, 'channel lost, the next one takes the whole prefetch');
+      if (session === on) channels.reopen();
+    }
   };
 
   /** The only place that settles. */
@@ -73,7 +96,9 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
     const [first] = items;
     // A dead channel's deliveries are the broker's again; to settle them on another would settle the wrong ones.
     if (!first?.session.open) return;
-    const { channel, prefix } = first.session;
+    const { channel, prefix, isNarrow } = first.session;
+    // It came through. Before the ack: nothing comes in between, so a single active consumer may change here, in order.
+    if (isNarrow && !isEnding()) void widen(first.session);
     const tags = items.map(({ message }) => message.fields.deliveryTag);
     try {
       for (const { answer, tag, multiple } of prefix.finish(tags, answers)) {
@@ -90,8 +115,9 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
 
   /**
    * The broker closes the channel of who keeps a delivery for longer than `consumer_timeout`, which counts against the
-   * delivery limit. So it is closed by us once, shortly before, and opened again when the dependency answers: an outage
-   * of days costs one count.
+   * delivery limit. So it is closed by us, shortly before, and opened again when the dependency answers, for one delivery:
+   * an outage of days costs each delivery in hand one count, and only the first of the queue one more each time that the
+   * dependency answers and the delivery finds it down all the same.
    */
   const onHeld = (sinceMs: number): void => {
     const on = session;
@@ -125,6 +151,19 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
     }
   };
 
+  /** On a queue that is empty, or another consumer's, no delivery comes that could find out: the dependency is asked. */
+  const askWhileIdle = async (on: Session): Promise<void> => {
+    const isServing = (): boolean => on.open && !isEnding();
+    while (isServing() && loop.dependency() !== null) {
+      await pause(idlePauses, ending.signal);
+      if (loop.inHand() > 0) continue;
+      await dependencyAnswers();
+      if (!isServing()) return;
+      loop.answered();
+      if (on.isNarrow && loop.dependency() === null) await widen(on);
+    }
+  };
+
   const lost = (channel: Channel): void => {
     lostBefore = true;
     if (session?.channel !== channel) return;
@@ -143,19 +182,25 @@ export const makeConsumer = (deps: ConsumerDeps): RabbitmqConsumer => {
     },
     start: async (channel) => {
       const openedAt = deps.now().getTime();
-      const opened: Session = { channel, openedAt, prefix: makeFinishedPrefix(), open: true, consuming: false };
+      const isNarrow = loop.dependency() !== null;
+      const prefix = makeFinishedPrefix();
+      const consume = () => channel.consume(queue, onMessage, { consumerTag: deps.consumerTag });
+      const opened: Session = { channel, openedAt, prefix, isNarrow, consume, open: true, consuming: false };
       session = opened;
       // Before `consume`: after it there is no limit.
-      await channel.prefetch(options.prefetch);
+      await channel.prefetch(isNarrow ? 1 : options.prefetch);
       const onMessage = (message: ConsumeMessage | null): void => {
+        // Given up meanwhile: it comes again.
+        if (!opened.open) return;
         if (message)
           loop.push({ delivery: toDelivery(queue, message), unsent: null, tried: false, session: opened, message });
         // The broker cancelled us (the queue was deleted); the channel lives on and would bring nothing more.
         else void channel.close().catch(() => undefined);
       };
-      await channel.consume(queue, onMessage, { consumerTag: deps.consumerTag });
+      await consume();
       opened.consuming = true;
       becomeReady();
+      if (isNarrow) void askWhileIdle(opened);
     },
     lost,
   });

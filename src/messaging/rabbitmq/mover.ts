@@ -1,6 +1,7 @@
-import type { ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
-import { WarrenError } from '../../errors.js';
-import { moveMessage } from '../republish.js';
+import { IllegalOperationError, type ChannelModel, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
+import { asError, WarrenError } from '../../errors.js';
+import { moveMessage, readParked } from '../parked-message.js';
+import { parkedQueue } from '../topology.js';
 import { closeQuietly } from './closing.js';
 import { toDelivery } from './delivery.js';
 
@@ -48,20 +49,46 @@ const take = (channel: ConfirmChannel, queue: string, max: number): Promise<read
       .catch(reject);
   });
 
+const parkedEnd = parkedQueue('');
+
+/** Headers near 64 KiB: those that a move adds are too many for this client. What to do is up to a person. */
+const unmovable = (from: string, message: ConsumeMessage, error: unknown): WarrenError => {
+  const { key } = readParked({ ...toDelivery(from, message), place: 0 });
+  const remedy = from.endsWith(parkedEnd)
+    ? `look at it, then: warren parked discard ${from.slice(0, -parkedEnd.length)} --id ${key}`
+    : `let its consumer take it, or take it out`;
+  const text = `Message ${key} of ${from} cannot be sent on (${asError(error).message}); ${remedy}; then run this again`;
+  return new WarrenError('TOPOLOGY', text, { cause: error });
+};
+
+/** Up to the first that cannot be sent; gives how many that are, and why it ends there. */
 const publishAll = async (channel: ConfirmChannel, messages: readonly ConsumeMessage[], from: string, to: string) => {
-  let returned = 0;
+  let [returned, done] = [0, 0];
+  let problem: WarrenError | null = null;
   channel.on('return', () => (returned += 1));
   for (const message of messages) {
-    const { exchange, routingKey, body, properties } = moveMessage(toDelivery(from, message), to);
-    channel.publish(exchange, routingKey, body, { ...properties, mandatory: true, persistent: true });
+    if (markerIdOf(message) === null) {
+      try {
+        const { exchange, routingKey, body, properties } = moveMessage(toDelivery(from, message), to);
+        // What it throws while it encodes, it throws before it sends or counts anything.
+        channel.publish(exchange, routingKey, body, { ...properties, mandatory: true, persistent: true });
+      } catch (error) {
+        if (error instanceof IllegalOperationError) throw error;
+        problem = unmovable(from, message, error);
+        break;
+      }
+    }
+    done += 1;
   }
   await channel.waitForConfirms();
   if (returned > 0) throw new WarrenError('TOPOLOGY', `Queue ${to} is gone; nothing was taken out of ${from}`);
+  return { done, problem };
 };
 
 /**
  * One batch, on a channel of its own: in the other queue first, confirmed, then acked. A kill in between leaves it in
  * both, and consumers absorb that by the ids. Acked with one ack: single ones can be lost when the channel closes.
+ * @throws WarrenError TOPOLOGY one cannot be sent on: it is the first of the queue now
  */
 export const moveBatch = async (
   model: ChannelModel,
@@ -73,14 +100,10 @@ export const moveBatch = async (
   channel.on('error', () => undefined);
   try {
     const taken = await take(channel, from, max);
-    await publishAll(
-      channel,
-      taken.filter((message) => markerIdOf(message) === null),
-      from,
-      to,
-    );
-    const last = taken.at(-1);
+    const { done, problem } = await publishAll(channel, taken, from, to);
+    const last = taken[done - 1];
     if (last) channel.ack(last, true);
+    if (problem) throw problem;
     return taken.map(markerIdOf);
   } finally {
     await closeQuietly(channel);

@@ -8,13 +8,20 @@ import { keepChannel } from './channel-loop.js';
 import { closeQuietly } from './closing.js';
 import type { BrokerConnection } from './connection.js';
 
+/** The broker answered that it does not take this one, which is `unknown` too; `index` is its place in the call. */
+export type OnNacked = (index: number) => void;
+
 /** The one confirmed publish. */
 export type Publisher = {
   /**
    * One outcome a message, same order; never rejects; ends at the latest after the publish timeout. All `unknown` at
    * once when more than `maxQueued` messages would wait.
    */
-  send(messages: readonly OutgoingMessage[], onUnroutable?: OnUnroutable): Promise<readonly SendOutcome[]>;
+  send(
+    messages: readonly OutgoingMessage[],
+    onUnroutable?: OnUnroutable,
+    onNacked?: OnNacked,
+  ): Promise<readonly SendOutcome[]>;
   /** Is there a channel to send on? */
   isOpen(): boolean;
   /** Messages that the broker was given and has not confirmed. */
@@ -48,6 +55,7 @@ type Batch = {
   readonly outcomes: (SendOutcome | undefined)[];
   readonly finish: (outcomes: readonly SendOutcome[]) => void;
   readonly onUnroutable: OnUnroutable | undefined;
+  readonly onNacked: OnNacked | undefined;
   timer: NodeJS.Timeout | undefined;
   /** Next message to send. */
   next: number;
@@ -132,7 +140,8 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
       const returned = mandatory?.returned ?? null;
       if (error instanceof Error) {
         // amqplib fails the callbacks before its `close` reaches the channel loop: nothing more may go to this channel.
-        if (error.message !== nacked && session === on) session = null;
+        if (error.message === nacked) batch.onNacked?.(index);
+        else if (session === on) session = null;
         // A nack is `unknown` too: to publish again is the right answer to both.
         settle(batch, index, 'unknown');
       } else {
@@ -239,7 +248,7 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
   };
 
   return {
-    send: (messages, onUnroutable) => {
+    send: (messages, onUnroutable, onNacked) => {
       const count = messages.length;
       if (count === 0) return Promise.resolve([]);
       return new Promise((finish) => {
@@ -248,7 +257,8 @@ export const makePublisher = (deps: PublisherDeps): Publisher => {
           return;
         }
         const outcomes = new Array<SendOutcome | undefined>(count).fill(undefined);
-        const batch: Batch = { messages, outcomes, finish, onUnroutable, timer: undefined, next: 0, open: count };
+        const calls = { finish, onUnroutable, onNacked };
+        const batch: Batch = { messages, outcomes, ...calls, timer: undefined, next: 0, open: count };
         batch.timer = setTimeout(expire, timeoutMs, batch);
         open.add(batch);
         queued.push(batch);

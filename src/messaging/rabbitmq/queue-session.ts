@@ -5,44 +5,20 @@ import type { HeldMessage, QueueSession } from '../message-bus.js';
 import { closeQuietly } from './closing.js';
 import type { BrokerConnection } from './connection.js';
 import { toDelivery } from './delivery.js';
+import { codeOf, countQueue, openChannel } from './queue-count.js';
 
 /** What the first consumer of a session gets at most; each further one twice that, so that few are enough. */
-const firstWindow = 1000;
+const firstWindow = 200;
 const largestWindow = 16_000;
+/** But no more than this of bodies: a window comes at once, and waits in memory. */
+const windowBytes = 64 * 1024 * 1024;
+const leastWindow = 50;
 /** As long as nothing comes there may be nothing. */
 const quietMs = 500;
 /** A consumer that was killed is one until the broker has noticed. */
 const othersGoneWithinMs = 5000;
 /** The broker keeps so many single acks of a channel apart; those beyond 32 it loses when the channel closes (3.10). */
 const safeSingles = 24;
-
-const codeOf = (error: unknown): unknown => (error as { readonly code?: unknown }).code;
-
-/** A channel for looking: its errors come as rejections, and must not end the process besides. */
-const openChannel = async (model: ChannelModel): Promise<Channel> => {
-  const channel = await model.createChannel();
-  channel.on('error', () => undefined);
-  return channel;
-};
-
-/** Ready messages and consumers; null: no such queue. */
-export const countQueue = async (
-  connection: Pick<BrokerConnection, 'up'>,
-  queue: string,
-): Promise<{ readonly messages: number; readonly consumers: number } | null> => {
-  const model = await connection.up();
-  if (!model) throw new WarrenError('BROKER_UNAVAILABLE', 'The message bus is closed');
-  const channel = await openChannel(model);
-  try {
-    const { messageCount, consumerCount } = await channel.checkQueue(queue);
-    return { messages: messageCount, consumers: consumerCount };
-  } catch (error) {
-    if (codeOf(error) === 404) return null;
-    throw new WarrenError('BROKER_UNAVAILABLE', `RabbitMQ did not say what is in queue ${queue}`, { cause: error });
-  } finally {
-    await closeQuietly(channel);
-  }
-};
 
 const busy = (queue: string, who: string): WarrenError =>
   new WarrenError('QUEUE_BUSY', `${who} works on queue ${queue}; wait until that has ended`);
@@ -116,6 +92,8 @@ const startReading = async (model: ChannelModel, queue: string) => {
   let window = 0;
   let windowSize = 0;
   let inWindow = 0;
+  /** What came through the window so far: more than its size, if some was acked meanwhile. */
+  let seen = { messages: 0, bytes: 0 };
 
   const unavailable = (error: unknown): WarrenError =>
     new WarrenError('BROKER_UNAVAILABLE', `Lost queue ${queue} (${asError(lost ?? error).message}); start again`, {
@@ -126,7 +104,10 @@ const startReading = async (model: ChannelModel, queue: string) => {
     place += 1;
     waiting.push({ ...toDelivery(queue, message), place });
     unsettled.set(place, { tag: message.fields.deliveryTag, window: from });
-    if (from === window) inWindow += 1;
+    if (from === window) {
+      inWindow += 1;
+      seen = { messages: seen.messages + 1, bytes: seen.bytes + message.content.length };
+    }
     wake();
   };
 
@@ -137,8 +118,11 @@ const startReading = async (model: ChannelModel, queue: string) => {
   const openWindow = async (): Promise<void> => {
     if (window > 0) await channel.cancel(consumerTag(window));
     window += 1;
-    windowSize = Math.min(firstWindow * 2 ** (window - 1), largestWindow);
+    const fitting = Math.floor((windowBytes * seen.messages) / Math.max(seen.bytes, 1));
+    const wanted = window === 1 ? firstWindow : Math.min(2 * windowSize, largestWindow, fitting);
+    windowSize = Math.max(wanted, leastWindow);
     inWindow = 0;
+    seen = { messages: 0, bytes: 0 };
     const opened = window;
     await channel.prefetch(windowSize);
     await channel.consume(

@@ -13,7 +13,8 @@ import { makeDeclared } from './declared.js';
 import { makeListener } from './listener.js';
 import { makeOutage } from './outage.js';
 import { makePublisher } from './publisher.js';
-import { countQueue, makeOpenQueue } from './queue-session.js';
+import { makeCountOf } from './queue-count.js';
+import { makeOpenQueue } from './queue-session.js';
 import { makeReplier, type Replier } from './replier.js';
 import { makeRequester, type Requester } from './requester.js';
 import { readTls, type TlsSettings } from './tls.js';
@@ -85,6 +86,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
   const consuming = connectTo('consume');
   const publishing = connectTo('publish');
   const openQueue = makeOpenQueue(consuming);
+  const countOf = makeCountOf(consuming);
   const publisherOn = (connection: BrokerConnection) => ({
     connection,
     log,
@@ -207,7 +209,7 @@ export const makeRabbitmqMessageBus = (deps: RabbitmqMessageBusDeps): MessageBus
       };
     },
     openQueue,
-    countOf: (queue) => countQueue(consuming, queue),
+    countOf,
     health: () =>
       busHealth({
         consuming,

@@ -41,16 +41,29 @@ export const editableQueueOf = (topology: ParkedDeps['topology'], given: string)
   );
 };
 
+/**
+ * One message that was parked twice, after a confirm that did not come. Only if it has an id: of two that nobody named
+ * each may be meant.
+ */
+const isSame = (one: ParkedMessage, other: ParkedMessage): boolean =>
+  one.key === other.key &&
+  one.messageId === other.messageId &&
+  one.held.body.equals(other.held.body) &&
+  (one.messageId !== null || one.held.properties.headers?.['parked-id'] === one.key);
+
+type Found = { readonly original: ParkedMessage; readonly twins: readonly ParkedMessage[] };
+
 /** The one message of that name; all of the session is in hand afterwards. @throws WarrenError NOT_FOUND */
-const findOne = async (session: QueueSession, queue: string, id: string): Promise<ParkedMessage> => {
+const findOne = async (session: QueueSession, queue: string, id: string): Promise<Found> => {
   const replaced = makeReplaced();
   const found: ParkedMessage[] = [];
   for await (const parked of readAll(session)) {
     replaced.look(parked);
     if (isSelected({ ids: [id] }, parked)) found.push(parked);
   }
-  const [one, ...others] = found.filter((parked) => !replaced.has(parked));
-  if (one && others.length === 0) return one;
+  const [one, ...twins] = found.filter((parked) => !replaced.has(parked));
+  const others = one ? twins.filter((parked) => !isSame(one, parked)) : [];
+  if (one && others.length === 0) return { original: one, twins };
   throw new WarrenError(
     'NOT_FOUND',
     one
@@ -96,7 +109,7 @@ export const editParked = async (deps: EditDeps, given: z.input<typeof editParke
   const key = deps.newId();
 
   const swap = (session: QueueSession): Promise<EditResult> =>
-    findOne(session, queue, input.id).then(async (original): Promise<EditResult> => {
+    findOne(session, queue, input.id).then(async ({ original, twins }): Promise<EditResult> => {
       if (input.body.equals(original.held.body)) return { status: 'unchanged' };
       const { body, messageId } = withNewId(input.body, original, deps.newId());
       const copy = editedMessage(original, queue, { body, messageId, key });
@@ -105,6 +118,8 @@ export const editParked = async (deps: EditDeps, given: z.input<typeof editParke
       const parsed = deps.parse({ ...original.held, ...place, body, properties: replayed.properties });
       if (!parsed.ok) return { status: 'invalid', message: parsed.message };
       if (input.dryRun) return { status: 'valid' };
+      // Before the copy: that replaces one only, and after a kill a replay would send the other.
+      if (twins.length > 0) await session.ack(twins.map(({ held }) => held));
       const [outcome] = await deps.bus.publish([copy]);
       if (outcome !== 'confirmed') {
         throw new WarrenError(

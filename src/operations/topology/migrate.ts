@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hasCode, WarrenError } from '../../errors.js';
 import { topologyPart, type BrokerAdmin, type Difference } from '../../messaging/broker-admin.js';
 import type { BindingSpec, QueueSpec } from '../../messaging/message-bus.js';
-import { movingQueue, movingQueueSpec } from '../../messaging/topology.js';
+import { movingQueue, movingQueueSpec, parkedQueue } from '../../messaging/topology.js';
 
 /** Where a test may end the process, in this order. */
 export const migrationPoints = [
@@ -173,6 +173,36 @@ export const migrateQueue = async (deps: MigrationDeps, migration: Migration): P
     }
   };
 
+  /** What waits now, while senders still may post: bounded, and the queue need not be closed for as long. */
+  const moveWhatWaits = async (): Promise<void> => {
+    let left = await countUnconsumed(name);
+    let moved = 0;
+    while (left > 0) {
+      const batch = await admin.move(name, holding.name, Math.min(left, batchSize));
+      if (batch.length === 0) break;
+      left = Math.min(left - batch.length, await countUnconsumed(name));
+      moved += batch.filter((id) => id === null).length;
+    }
+    if (moved > 0) say(`${name}: ${moved} messages moved from ${name} to ${holding.name}`);
+  };
+
+  /**
+   * The move ended at something. Senders must not find the queue closed until somebody runs this again, and what is
+   * parked must be seen where an operator looks for it; of all other queues what is in the holding queue stays there,
+   * before what is in the queue, and the next run goes on. As far as the broker can be reached: the first error counts.
+   */
+  const giveUp = async (error: unknown, hasPolicy: boolean): Promise<void> => {
+    if (hasPolicy) await admin.openToSenders(name);
+    if (!name.endsWith(parkedQueue('')) || !hasCode(error, 'TOPOLOGY')) return;
+    await drain(holding.name, name, 0);
+    for (const binding of await bindingsOf(holding.name)) {
+      await admin.bind({ ...binding, queue: name });
+      await admin.unbind(binding);
+    }
+    await drain(holding.name, name, 0);
+    await admin.deleteQueue(holding.name);
+  };
+
   const takeAway = async (): Promise<void> => {
     const messages = await countUnconsumed(name);
     const stays = migration.differences.find((difference) => ladderArguments.includes(difference.name));
@@ -196,12 +226,20 @@ export const migrateQueue = async (deps: MigrationDeps, migration: Migration): P
     reached('diverted');
     if (isLadder(queue)) await waitUntilEmpty(name, delayMs);
     else {
-      if (problem === null) await admin.closeToSenders(name);
-      reached('closed');
-      // Closed is a queue only while a message waits in it: a marker stays, and goes with the queue.
-      await drainUntilQuiet(name, holding.name, problem === null ? 1 : 0);
+      try {
+        // A message that cannot be moved shows here, before anybody is kept out.
+        await moveWhatWaits();
+        if (problem === null) await admin.closeToSenders(name);
+        reached('closed');
+        // Closed is a queue only while a message waits in it: a marker stays, and goes with the queue.
+        await drainUntilQuiet(name, holding.name, problem === null ? 1 : 0);
+      } catch (error) {
+        await giveUp(error, problem === null).catch(() => undefined);
+        throw error;
+      }
     }
     reached('drained');
+    // Stays closed if this fails: a deletion that takes effect late would take what an open queue was given.
     await admin.deleteQueue(name);
     reached('deleted');
   };

@@ -3,7 +3,7 @@ import { makeConsumeLoop } from '../../../src/messaging/consume-loop.js';
 import { inHand, type InHand } from '../../../src/messaging/handle-batch.js';
 import type { BatchHandler, Delivery, Outcome, OutgoingMessage } from '../../../src/messaging/message-bus.js';
 import { silentMetrics, type MessagingMetrics } from '../../../src/messaging/messaging-metrics.js';
-import type { Answer, SendOutcome } from '../../../src/messaging/settlement.js';
+import type { Answer, RepublishOutcome } from '../../../src/messaging/settlement.js';
 import { eventually } from '../../helpers/eventually.js';
 import { makeRecordingLog } from '../../helpers/recording-log.js';
 
@@ -34,7 +34,7 @@ describe('consume loop', () => {
   let batches: string[][];
   let isOurs: boolean;
   let sent: OutgoingMessage[];
-  let sendOutcome: SendOutcome;
+  let sendOutcome: RepublishOutcome;
   let sending: Promise<void>;
   let counts: unknown[];
   let lines: readonly string[];
@@ -199,6 +199,45 @@ describe('consume loop', () => {
     confirm();
     expect(await idle).to.equal(3);
     expect(settled.at(-1)).to.deep.equal(['1', 'ack']);
+  });
+
+  it('asks a broker that refuses a parked or ladder message four times more, stops nobody for it, then settles it', async () => {
+    sendOutcome = 'nacked';
+    const outcomes: Record<string, Outcome> = { '1': park, '2': { do: 'retry', cause } };
+    const loop = start(async (batch) => batch.map(({ body }) => outcomes[body.toString()] ?? ack));
+    pushAll(loop, ['1', '2']);
+    await eventually(() => {
+      expect(sent).to.have.lengthOf(2);
+    });
+    pushAll(loop, ['3']);
+    await eventually(() => {
+      expect(settled).to.deep.equal([['3', 'ack']]);
+    });
+    expect(sent).to.have.lengthOf.below(10);
+    await eventually(() => {
+      expect(settled.slice(1)).to.deep.equal([
+        ['1', 'refuse'],
+        ['2', 'reject'],
+      ]);
+    });
+    expect(sent).to.have.lengthOf(10);
+    expect(new Set(sent.map(({ properties }) => properties.headers?.['parked-id'])).size).to.equal(2);
+    expect([loop.dependency(), loop.inHand()]).to.deep.equal([null, 0]);
+  });
+
+  it('closes the circuit for a dependency that answers only where nothing is in hand', async () => {
+    const loop = start(async (batch) => batch.map(() => hold));
+    pushAll(loop, ['1', '2']);
+    await eventually(() => {
+      expect(loop.dependency()).to.equal('store');
+    });
+    loop.answered();
+    expect(loop.dependency()).to.equal('store');
+    loop.stop();
+    loop.forget();
+    await loop.idle();
+    loop.answered();
+    expect(loop.dependency()).to.equal(null);
   });
 
   it('gives back what is on hold at a stop, and rejects only what failed and could not be published again', async () => {

@@ -196,13 +196,17 @@ describe('publisher', () => {
     ]);
   });
 
-  it('gives unknown for a nack and keeps the channel', async () => {
+  it('gives unknown for a nack, says so, and keeps the channel', async () => {
     const { publisher, channel } = await makeOpen();
-    const sent = publisher.send(messages(2));
+    const nacked: number[] = [];
+    const sent = publisher.send(messages(2), undefined, (index) => nacked.push(index));
     channel.confirm(1, new Error('message nacked'));
     channel.confirm(1);
     expect(await sent).to.deep.equal(['unknown', 'confirmed']);
-    expect([publisher.isOpen(), fake.channels.length]).to.deep.equal([true, 1]);
+    expect([publisher.isOpen(), fake.channels.length, nacked]).to.deep.equal([true, 1, [0]]);
+    const lost = publisher.send(messages(1), undefined, (index) => nacked.push(index));
+    channel.end();
+    expect([await lost, nacked]).to.deep.equal([['unknown'], [0]]);
   });
 
   it('counts a call when it ends, by exchange', async () => {

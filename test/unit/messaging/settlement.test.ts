@@ -5,7 +5,7 @@ import {
   expirationMs,
   planSettlement,
   runsOf,
-  type SendOutcome,
+  type RepublishOutcome,
   type Step,
 } from '../../../src/messaging/settlement.js';
 
@@ -87,16 +87,17 @@ describe('settlement', () => {
   });
 
   // All that may be confirmed later stays in hand: rejected it would come back at once and burn its delivery limit.
-  const answerOfSent: readonly (readonly [SendOutcome | undefined, string])[] = [
-    ['confirmed', 'ack'],
-    ['unknown', 'hold'],
-    ['unroutable', 'hold'],
-    [undefined, 'hold'],
-    ['unencodable', 'refuse'],
+  const answersOfSent: readonly (readonly [RepublishOutcome | undefined, parked: string, onLadder: string])[] = [
+    ['confirmed', 'ack', 'ack'],
+    ['unknown', 'hold', 'hold'],
+    ['unroutable', 'refuse', 'reject'],
+    ['nacked', 'refuse', 'reject'],
+    [undefined, 'hold', 'hold'],
+    ['unencodable', 'refuse', 'refuse'],
   ];
-  for (const [sent, answer] of answerOfSent) {
-    it(`answers ${answer} when what was published instead is ${sent ?? 'without outcome'}`, () => {
-      expect(answerTo(sent)).to.equal(answer);
+  for (const [sent, parked, onLadder] of answersOfSent) {
+    it(`answers ${parked} or ${onLadder} when a parked or ladder message is ${sent ?? 'without outcome'}`, () => {
+      expect([answerTo(sent, 'SCHEMA'), answerTo(sent, null)]).to.deep.equal([parked, onLadder]);
     });
   }
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { indexDomains } from '../../../src/core/domain.js';
 import { WarrenError } from '../../../src/errors.js';
 import type { EventStore } from '../../../src/event-store/event-store.js';
-import type { Delivery, MessageBus, OutgoingMessage } from '../../../src/messaging/message-bus.js';
+import type { BusHealth, Delivery, MessageBus, OutgoingMessage } from '../../../src/messaging/message-bus.js';
 import { makeCommandWorker } from '../../../src/workers/command-worker.js';
 import { makeHandOverBus, makeMemorySystem, outcomeInShort } from '../../helpers/memory-system.js';
 import { tallyDomain } from '../../helpers/tally-domain.js';
@@ -20,7 +20,11 @@ const adding = (id: string, aggregateId = 't-1'): Delivery => ({
 
 const broken: Delivery = { ...adding('c-0'), body: Buffer.from('{') };
 
-type Parts = { readonly store?: Partial<EventStore>; readonly publish?: MessageBus['publish'] };
+type Parts = {
+  readonly store?: Partial<EventStore>;
+  readonly publish?: MessageBus['publish'];
+  readonly health?: BusHealth;
+};
 
 /** A command worker whose batches the test hands over, and what it published and answered. */
 const setUp = (change: (store: EventStore) => Parts) => {
@@ -34,6 +38,7 @@ const setUp = (change: (store: EventStore) => Parts) => {
     bus: {
       ...system.bus,
       consume: bus.consume,
+      health: () => parts.health ?? system.bus.health(),
       publish: async (messages) => {
         const outcomes = (await parts.publish?.(messages)) ?? messages.map(() => 'confirmed' as const);
         published.push(
@@ -59,6 +64,8 @@ const setUp = (change: (store: EventStore) => Parts) => {
   const pending = () => system.eventStore.outbox.takeOver(0, 100);
   return { ...system, worker, deliver, published, replies, pending };
 };
+
+const brokerDown: BusHealth = { status: 'down', reason: null, blocked: false, unconfirmed: 0, consumers: [] };
 
 const down = (): Promise<never> => Promise.reject(new WarrenError('STORE_UNAVAILABLE', 'down'));
 
@@ -98,13 +105,28 @@ describe('a command worker whose database or broker is down', () => {
           return store.append(commits);
         },
       },
+      health: brokerDown,
       publish: async (messages) =>
-        messages.map(() => ((tries += 1) < 4 ? ('unknown' as const) : ('confirmed' as const))),
+        messages.map(() => ((tries += 1) < 8 ? ('unknown' as const) : ('confirmed' as const))),
     }));
     expect(await deliver(adding('c-1'), adding('c-2'))).to.deep.equal(['ack', 'ack']);
     expect([appends, await eventStore.headPosition(), await pending()]).to.deep.equal([1, 2, []]);
     expect([...published].sort()).to.deep.equal([1, 2]);
     expect(replies).to.deep.equal(['c-1 accepted', 'c-2 accepted']);
+  });
+
+  it('acks and answers what it has stored though a broker that is up refuses the events, which the outbox has', async () => {
+    const isFor = (aggregateId: string, message: OutgoingMessage): boolean =>
+      String(message.body).includes(`"${aggregateId}"`);
+    const { deliver, published, replies, pending, lines } = setUp(() => ({
+      publish: async (messages) =>
+        messages.map((message) => (isFor('t-1', message) ? ('unknown' as const) : ('confirmed' as const))),
+    }));
+    expect(await deliver(adding('c-1'))).to.deep.equal(['ack']);
+    expect(await deliver(adding('c-2', 't-2'))).to.deep.equal(['ack']);
+    expect([published, replies]).to.deep.equal([[2], ['c-1 accepted', 'c-2 accepted']]);
+    expect(await pending()).to.deep.equal([{ first: 1, last: 1 }]);
+    expect(lines.filter((line) => line.includes('refuses events'))).to.have.length(1);
   });
 
   it('hands it back when the time to drain is over; whoever gets it gives the first answer and stores nothing', async () => {

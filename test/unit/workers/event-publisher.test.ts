@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { setImmediate as loopDrained } from 'node:timers/promises';
 import { WarrenError } from '../../../src/errors.js';
 import type { PositionRange } from '../../../src/event-store/event-store.js';
-import type { MessageBus } from '../../../src/messaging/message-bus.js';
+import type { BusHealth, MessageBus } from '../../../src/messaging/message-bus.js';
 import { makeEventPublisher } from '../../../src/workers/event-publisher.js';
 import { eventually } from '../../helpers/eventually.js';
 import { makeMemorySystem, makeRecorder } from '../../helpers/memory-system.js';
@@ -30,11 +30,15 @@ const makeGate = () => {
 
 const confirmAll: Publish = async (messages) => messages.map(() => 'confirmed' as const);
 
+const up: BusHealth = { status: 'up', reason: null, blocked: false, unconfirmed: 0, consumers: [] };
+
 const setUp = (publish: Publish = confirmAll, keep = async (): Promise<void> => undefined, olderThanMs = 9) => {
   const system = makeMemorySystem();
   const published: number[] = [];
+  const state = { health: up };
   const kept: (readonly PositionRange[])[] = [];
   const bus = {
+    health: () => state.health,
     publish: (async (messages) => {
       published.push(...messages.map(({ properties }) => Number(properties.headers?.['position'])));
       return publish(messages);
@@ -51,6 +55,7 @@ const setUp = (publish: Publish = confirmAll, keep = async (): Promise<void> => 
   return {
     ...system,
     published,
+    state,
     kept,
     pending: () => outbox.takeOver(0, 100),
     record: makeRecorder(system.eventStore),
@@ -99,7 +104,7 @@ describe('publisher of events', () => {
     let calls = 0;
     const { record, publisher, published } = setUp(async () => outcomes[calls++] ?? ['confirmed']);
     const events = await record(created('u-1'), created('u-2'), created('u-3'));
-    const failure = await publisher.publish(events, 2).catch((error: unknown) => error);
+    const failure = await publisher.publish(events, { inVain: 2 }).catch((error: unknown) => error);
     expect((failure as Error).message).to.include('1 events, the first at position 1');
     expect(published).to.deep.equal([1, 2, 3, 1, 2, 3, 1, 3, 1, 3, 1, 1]);
   });
@@ -115,6 +120,52 @@ describe('publisher of events', () => {
     expect(failure).to.include({ code: 'BROKER_UNAVAILABLE' });
     expect(await pending()).to.deep.equal([{ first: 1, last: 1 }]);
   });
+
+  it('leaves to the relays, not forgotten and not kept, what a broker that is up does not confirm in three tries', async () => {
+    const { record, publisher, published, kept, pending, now } = setUp(async (messages) =>
+      messages.map(({ properties }) => (properties.messageId === refused ? 'unknown' : 'confirmed')),
+    );
+    const events = await record(created('u-1'), created('u-2'));
+    const refused = events[1]?.id;
+    let isPublished = false;
+    const done = await publisher.publishAppended(events, now(), () => {
+      isPublished = true;
+    });
+    expect([done, isPublished, published]).to.deep.equal([false, false, [1, 2, 2, 2]]);
+    expect(await pending()).to.deep.equal([
+      { first: 1, last: 1 },
+      { first: 2, last: 2 },
+    ]);
+    kept.length = 0;
+    // A marker: it is kept while it waits, and what was left before is not.
+    const wait = makeGate();
+    const marker = publisher.publishTaken([{ first: 7, last: 7 }], async () => {
+      await wait.opened;
+      return false;
+    });
+    await eventually(() => {
+      expect(kept).to.have.length.above(1);
+    });
+    wait.open();
+    await marker;
+    expect(kept.flat().every(({ first }) => first === 7)).to.equal(true);
+  });
+
+  for (const [what, health] of [
+    ['down', { ...up, status: 'down' }],
+    ['blocked', { ...up, status: 'degraded', blocked: true }],
+  ] as const) {
+    it(`waits with what was appended for a broker that is ${what}, however many tries that takes`, async () => {
+      let tries = 0;
+      const { record, publisher, state, pending, now } = setUp(async (messages) => {
+        tries += 1;
+        return messages.map(() => (tries < 6 ? 'unknown' : 'confirmed'));
+      });
+      state.health = health;
+      expect(await publisher.publishAppended(await record(created('u-1')), now())).to.equal(true);
+      expect([tries, await pending()]).to.deep.equal([6, []]);
+    });
+  }
 
   describe('keeps ranges', () => {
     it('as long as the broker does not confirm, however often that fails, and no longer', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { MessageBus, OutgoingMessage } from '../../../src/messaging/message-bus.js';
-import { WarrenError } from '../../../src/errors.js';
+import { hasCode, WarrenError } from '../../../src/errors.js';
 import type { Worker } from '../../../src/workers/worker.js';
 import { makeRelay } from '../../../src/workers/relay.js';
 import { upTo } from '../../contract/event-store-fixtures.js';
@@ -139,6 +139,57 @@ describe('relay', () => {
     });
     await later.stop();
     expect(await system.pending()).to.deep.equal([]);
+  });
+
+  it('tries what a broker that is up refuses again after pauses that double to a minute, and others meanwhile', async () => {
+    const system = setUp(async (messages) =>
+      messages.map(({ properties }) => (properties.headers?.['position'] === 1 ? 'unknown' : 'confirmed')),
+    );
+    let nowMs = 0;
+    let taken = 0;
+    const takeOver = async (...asked: [number, number]) => {
+      // All is old at each look.
+      system.clock.at = new Date(system.clock.at.getTime() + olderThanMs);
+      const ranges = await system.eventStore.outbox.takeOver(...asked);
+      if (ranges.some(({ first }) => first === 1)) taken += 1;
+      return ranges;
+    };
+    const eventStore = { ...system.eventStore, outbox: { ...system.eventStore.outbox, takeOver } };
+    const patience: typeof system.patience = async (code, attempt) => {
+      for (;;) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (!hasCode(error, code)) throw error;
+        }
+      }
+    };
+    const tries = () => system.published.filter((position) => position === '1').length;
+    await system.record(created('u-1'));
+    const relay = makeRelay({
+      ...system,
+      patience,
+      eventStore,
+      clockMs: () => nowMs,
+      settings: { everyMs: 1, olderThanMs },
+    });
+    started.push(relay);
+    for (const [round, pauseMs] of [1, 2, 4, 8, 16, 32, 60, 60].map((seconds, at) => [at, seconds * 1000] as const)) {
+      await eventually(() => {
+        expect(tries()).to.equal(3 * (round + 1));
+      });
+      nowMs += pauseMs - 1;
+      const [event] = await system.record(created(`v-${round}`));
+      const before = taken;
+      await eventually(() => {
+        expect(taken).to.be.above(before + 3);
+        expect(system.published).to.include(String(event?.position));
+      });
+      expect(tries()).to.equal(3 * (round + 1));
+      nowMs += 1;
+    }
+    await relay.stop();
+    expect(await system.pending()).to.deep.equal([{ first: 1, last: 1 }]);
   });
 
   it('ends the round at the first range that fails once it is stopped', async () => {

@@ -20,7 +20,12 @@ describe('RabbitMQ connection loop', () => {
     {
       hosts = ['a'],
       setUp = async () => undefined,
-    }: { readonly hosts?: readonly string[]; readonly setUp?: () => Promise<void> } = {},
+      setUpLimitMs,
+    }: {
+      readonly hosts?: readonly string[];
+      readonly setUp?: () => Promise<void>;
+      readonly setUpLimitMs?: number;
+    } = {},
   ) => {
     const { log, lines } = makeRecordingLog();
     const tried: string[] = [];
@@ -49,6 +54,7 @@ describe('RabbitMQ connection loop', () => {
       outage: makeOutage(),
       now: () => new Date(1000),
       setUp,
+      ...(setUpLimitMs === undefined ? {} : { setUpLimitMs }),
       onReconnect: () => events.push('reconnect'),
       onBlocked: (blocked) => events.push(blocked ? 'blocked' : 'unblocked'),
     });
@@ -181,5 +187,21 @@ describe('RabbitMQ connection loop', () => {
     const { connection } = start([first.open, second.open], { setUp });
     expect(await connection.up()).to.equal(second.open.model);
     expect(first.calls).to.deep.equal(['close']);
+  });
+
+  it('cuts a connection off whose set-up hangs, and tries again', async () => {
+    const [first, second] = [fakeOpenConnection({ answers: false }), fakeOpenConnection()];
+    let tries = 0;
+    const setUp = () => {
+      tries += 1;
+      return tries === 1 ? new Promise<void>(() => undefined) : Promise.resolve();
+    };
+    const { connection, lines } = start([first.open, second.open], { setUp, setUpLimitMs: 20 });
+    await eventually(() => {
+      expect(first.calls[0]).to.equal('destroy');
+    });
+    first.open.model.emit('close');
+    expect(await connection.up()).to.equal(second.open.model);
+    expect(JSON.stringify(lines)).to.include('could not set the connection up within 20 ms');
   });
 });

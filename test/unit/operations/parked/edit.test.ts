@@ -68,6 +68,30 @@ describe('editParked', () => {
     }
   });
 
+  it('takes one that was parked twice for one, unless nobody gave it an id', async () => {
+    const twice = parkedMessage('k-1', wrong, { messageId: 'c-1' });
+    const nameless = parkedMessage('', wrong);
+    const { deps, idsIn } = await makeParked([twice, twice, nameless, nameless]);
+    const body = bodyOf(renaming('mine', 'B'));
+    const result = await editParked(deps, { queue: 'commands', id: 'c-1', body });
+    expect(result.status).to.equal('replayed');
+    expect([await idsIn('commands'), await idsIn('commands.parked')]).to.deep.equal([['mine'], [undefined, undefined]]);
+    const [found] = await showParked(deps, { queue: 'commands' });
+    const error: unknown = await editParked(deps, { queue: 'commands', id: found?.key ?? '', body }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(String(error)).to.include('2 messages in commands.parked are called');
+  });
+
+  it('has taken the second of the same out before the copy is parked: killed then, none is left to a replay', async () => {
+    const twice = parkedMessage('k-1', wrong, { messageId: 'c-1' });
+    const { deps, idsIn } = await makeParked([twice, twice]);
+    const publish = async () => Promise.reject(new Error('killed'));
+    const edit = { queue: 'commands', id: 'k-1', body: bodyOf(renaming('mine', 'B')) };
+    await editParked({ ...deps, bus: { ...deps.bus, publish } }, edit).catch(() => undefined);
+    expect(await idsIn('commands.parked')).to.deep.equal(['c-1']);
+  });
+
   it('leaves the copy parked when somebody else takes the queue before it is replayed', async () => {
     const { deps, idsIn } = await makeParked([parkedMessage('k-1', wrong, { messageId: 'c-1' })]);
     const other: { close(): Promise<void> }[] = [];

@@ -38,6 +38,7 @@ describe('consume loop', () => {
   let sending: Promise<void>;
   let counts: unknown[];
   let lines: readonly string[];
+  const stops: (() => void)[] = [];
 
   const metrics: MessagingMetrics = {
     ...silentMetrics,
@@ -50,7 +51,7 @@ describe('consume loop', () => {
   const start = (handle: BatchHandler, onHeld?: (sinceMs: number) => void) => {
     const recording = makeRecordingLog();
     lines = recording.lines;
-    return makeConsumeLoop<Item>({
+    const loop = makeConsumeLoop<Item>({
       queue: 'q',
       handle: (batch) => {
         batches.push(batch.map(({ body }) => body.toString()));
@@ -72,7 +73,14 @@ describe('consume loop', () => {
       },
       ...(onHeld ? { onHeld } : {}),
     });
+    stops.push(loop.stop);
+    return loop;
   };
+
+  // What is on hold would be tried for ever, and keep the process.
+  afterEach(() => {
+    for (const stop of stops.splice(0)) stop();
+  });
   const pushAll = (loop: ReturnType<typeof start>, ids: readonly string[]): void => {
     for (const id of ids) loop.push(itemOf(id));
   };
